@@ -1,0 +1,155 @@
+/*
+ * JSON strings, read and written: the part of jsontext.h below the scanner. What is read here has
+ * passed the scanner, so every escape is whole and every surrogate has its other half.
+ */
+#include "base/jsontext.h"
+
+#include <stdint.h>
+
+#include "base/hex.h"
+
+enum { UTF8_MAX = 4 };
+
+/* Gives the length, 1 to UTF8_MAX. */
+static size_t utf8_encode(uint32_t code, char out[UTF8_MAX]) {
+    if (code < 0x80) {
+        out[0] = (char)code;
+        return 1;
+    }
+    size_t length = code < 0x800 ? 2 : code < 0x10000 ? 3 : 4;
+    for (size_t i = length - 1; i > 0; i--) {
+        out[i] = (char)(0x80 | (code & 0x3F));
+        code >>= 6;
+    }
+    out[0] = (char)(0xF00 >> length | code);
+    return length;
+}
+
+/* The code point of the \uXXXX at p, or of the surrogate pair; moves p behind it. */
+static uint32_t take_unicode_escape(const char **p) {
+    uint32_t unit = (uint32_t)hex_value4(*p + 2);
+    *p += 6;
+    if (unit < 0xD800 || unit > 0xDFFF)
+        return unit;
+    uint32_t low = (uint32_t)hex_value4(*p + 2);
+    *p += 6;
+    return 0x10000 + ((unit - 0xD800) << 10) + (low - 0xDC00);
+}
+
+/* What the escape at p means, as UTF-8; moves p behind it. Gives the length. */
+static size_t take_escape(const char **p, char out[UTF8_MAX]) {
+    char letter = (*p)[1];
+    if (letter == 'u')
+        return utf8_encode(take_unicode_escape(p), out);
+    static const char letters[] = "bfnrt";
+    static const char meanings[] = "\b\f\n\r\t";
+    const char *found = memchr(letters, letter, sizeof(letters) - 1);
+    out[0] = found != NULL ? meanings[found - letters] : letter;
+    *p += 2;
+    return 1;
+}
+
+/* Where the next escape is, or `end`. */
+static const char *find_escape(const char *p, const char *end) {
+    const char *backslash = memchr(p, '\\', (size_t)(end - p));
+    return backslash != NULL ? backslash : end;
+}
+
+/* Takes `n` bytes off the front of `plain` if they are these. */
+static bool take_same(struct slice *plain, const char *bytes, size_t n) {
+    if (n > plain->n || memcmp(plain->p, bytes, n) != 0)
+        return false;
+    plain->p += n;
+    plain->n -= n;
+    return true;
+}
+
+bool jsontext_string_is(struct slice raw, struct slice plain) {
+    if (raw.n == 0 || plain.n == 0)
+        return raw.n == plain.n;
+    const char *end = raw.p + raw.n;
+    for (const char *p = raw.p; p < end;) {
+        const char *run_end = find_escape(p, end);
+        if (!take_same(&plain, p, (size_t)(run_end - p)))
+            return false;
+        p = run_end;
+        if (p == end)
+            break;
+        char meaning[UTF8_MAX];
+        size_t n = take_escape(&p, meaning);
+        if (!take_same(&plain, meaning, n))
+            return false;
+    }
+    return plain.n == 0;
+}
+
+void jsontext_decode(struct buf *out, struct slice raw) {
+    if (raw.n == 0)
+        return;
+    const char *end = raw.p + raw.n;
+    for (const char *p = raw.p; p < end;) {
+        const char *run_end = find_escape(p, end);
+        buf_put(out, p, (size_t)(run_end - p));
+        p = run_end;
+        if (p == end)
+            break;
+        char meaning[UTF8_MAX];
+        size_t n = take_escape(&p, meaning);
+        buf_put(out, meaning, n);
+    }
+}
+
+static void put_escape(struct buf *out, unsigned char c) {
+    static const char meanings[] = "\"\\\b\f\n\r\t";
+    static const char letters[] = "\"\\bfnrt";
+    static const char hex[] = "0123456789abcdef";
+    const char *found = memchr(meanings, c, sizeof(meanings) - 1);
+    if (found != NULL)
+        buf_put(out, (const char[]){'\\', letters[found - meanings]}, 2);
+    else
+        buf_put(out, (const char[]){'\\', 'u', '0', '0', hex[c >> 4], hex[c & 15]}, 6);
+}
+
+static bool needs_escape(unsigned char c) {
+    return c < ' ' || c == '"' || c == '\\';
+}
+
+void jsontext_put_string(struct buf *out, struct slice text) {
+    size_t done = 0;
+    buf_put_char(out, '"');
+    for (size_t i = 0; i < text.n; i++) {
+        unsigned char c = (unsigned char)text.p[i];
+        if (!needs_escape(c))
+            continue;
+        buf_put(out, text.p + done, i - done);
+        put_escape(out, c);
+        done = i + 1;
+    }
+    if (done < text.n)
+        buf_put(out, text.p + done, text.n - done);
+    buf_put_char(out, '"');
+}
+
+/* One to three bytes as four characters. */
+static void encode_group(char out[4], const unsigned char *bytes, size_t n) {
+    static const char digits[] = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
+    uint32_t group = (uint32_t)bytes[0] << 16;
+    group |= n > 1 ? (uint32_t)bytes[1] << 8 : 0;
+    group |= n > 2 ? bytes[2] : 0;
+    out[0] = digits[group >> 18];
+    out[1] = digits[group >> 12 & 63];
+    out[2] = n > 1 ? digits[group >> 6 & 63] : '=';
+    out[3] = n > 2 ? digits[group & 63] : '=';
+}
+
+void jsontext_put_base64(struct buf *out, struct slice bytes) {
+    if (!buf_reserve(out, (bytes.n + 2) / 3 * 4 + 2))
+        return;
+    buf_put_char(out, '"');
+    for (size_t i = 0; i < bytes.n; i += 3) {
+        size_t left = bytes.n - i;
+        encode_group(out->p + out->n, (const unsigned char *)bytes.p + i, left < 3 ? left : 3);
+        out->n += 4;
+    }
+    buf_put_char(out, '"');
+}

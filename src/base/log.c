@@ -1,0 +1,185 @@
+/* The log: see log.h. */
+#include "base/log.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <limits.h>
+#include <poll.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "base/clock.h"
+#include "base/printable.h"
+
+/* Half of PIPE_BUF: poll calls a pipe writable when it has one page free, and two processes that
+ * both saw that page must both fit into it without waiting. */
+enum { LINE_BYTES = 2048, ROLE_BYTES = 32, LOG_MODE = 0640 };
+
+const char *const log_level_words[] = {
+    [LOG_LEVEL_ERROR] = "error", [LOG_LEVEL_WARNING] = "warning", [LOG_LEVEL_INFO] = "info",
+    [LOG_LEVEL_DEBUG] = "debug", [LOG_LEVEL_DEBUG + 1] = NULL,
+};
+
+static struct {
+    int fd;
+    bool regular; /* a file on a disk: always writable as far as poll knows */
+    bool torn;    /* the last write ended inside a line */
+    enum log_level level;
+    uint64_t dropped;
+    uint64_t unsaid; /* dropped, and no line in the log says so yet */
+    char role[ROLE_BYTES];
+    char path[PATH_MAX]; /* empty: standard error */
+} sink = {.fd = STDERR_FILENO, .level = LOG_LEVEL_INFO, .role = "larderd"};
+
+static enum error open_sink(const char *path, int *fd, bool *regular) {
+    *fd = STDERR_FILENO;
+    if (*path != '\0') {
+        /* O_NONBLOCK: a FIFO that nobody reads is an error, and never waited for. */
+        int flags = O_WRONLY | O_APPEND | O_CREAT | O_CLOEXEC | O_NOCTTY | O_NONBLOCK;
+        *fd = open(path, flags, LOG_MODE);
+        if (*fd < 0)
+            return E_SYSTEM;
+    }
+    struct stat st;
+    *regular = fstat(*fd, &st) == 0 && S_ISREG(st.st_mode);
+    return OK;
+}
+
+static void use_sink(int fd, bool regular) {
+    if (sink.fd != STDERR_FILENO)
+        close(sink.fd);
+    sink.fd = fd;
+    sink.regular = regular;
+    sink.torn = false;
+}
+
+enum error log_open(const char *path, enum log_level level) {
+    size_t length = strlen(path);
+    if (length >= sizeof(sink.path)) {
+        errno = ENAMETOOLONG;
+        return E_SYSTEM;
+    }
+    int fd;
+    bool regular;
+    enum error e = open_sink(path, &fd, &regular);
+    if (e != OK)
+        return e;
+    use_sink(fd, regular);
+    sink.level = level;
+    memmove(sink.path, path, length + 1);
+    return OK;
+}
+
+void log_reopen(void) {
+    int fd;
+    bool regular;
+    if (sink.path[0] == '\0')
+        return;
+    if (open_sink(sink.path, &fd, &regular) != OK)
+        log_error("cannot open the log file %s again, so the old one stays: %m", sink.path);
+    else
+        use_sink(fd, regular);
+}
+
+void log_set_role(const char *role) {
+    size_t length = strnlen(role, sizeof(sink.role) - 1);
+    memcpy(sink.role, role, length);
+    sink.role[length] = '\0';
+    sink.dropped = 0;
+    sink.unsaid = 0;
+    sink.torn = false;
+}
+
+uint64_t log_dropped(void) {
+    return sink.dropped;
+}
+
+/* A write to a pipe or a socket whose reader is gone would raise SIGPIPE: such a one isn't
+ * writable either. */
+static bool writable(void) {
+    if (sink.regular)
+        return true;
+    struct pollfd p = {.fd = sink.fd, .events = POLLOUT};
+    return poll(&p, 1, 0) == 1 && p.revents == POLLOUT;
+}
+
+/* `line` starts with a newline, which is left out unless the last write ended inside a line. */
+static bool write_line(const char *line, size_t n) {
+    if (!writable())
+        return false;
+    size_t skip = sink.torn ? 0 : 1;
+    ssize_t written;
+    do
+        written = write(sink.fd, line + skip, n - skip);
+    while (written < 0 && errno == EINTR);
+    if (written < 0)
+        return false;
+    sink.torn = (size_t)written < n - skip;
+    return !sink.torn;
+}
+
+static bool say(enum log_level level, struct slice message) {
+    char line[1 + LINE_BYTES];
+    line[0] = '\n';
+    clock_format(clock_realtime(), line + 1);
+    size_t n = 1 + CLOCK_TIMESTAMP_BYTES;
+    n += (size_t)snprintf(line + n, sizeof(line) - n, " %s[%ld] %s: ", sink.role, (long)getpid(),
+                          log_level_words[level]);
+    static const struct slice cut = SLICE_INIT("...");
+    size_t room = sizeof(line) - n - 1;
+    size_t taken;
+    size_t copied = printable_copy(line + n, room, message, &taken);
+    if (taken < message.n) {
+        copied = printable_copy(line + n, room - cut.n, message, &taken);
+        memcpy(line + n + copied, cut.p, cut.n);
+        copied += cut.n;
+    }
+    n += copied;
+    line[n++] = '\n';
+    return write_line(line, n);
+}
+
+static bool say_unsaid(void) {
+    if (sink.unsaid == 0)
+        return true;
+    char message[64];
+    int n = snprintf(message, sizeof(message), "%ju lines were dropped", (uintmax_t)sink.unsaid);
+    if (!say(LOG_LEVEL_WARNING, (struct slice){message, (size_t)n}))
+        return false;
+    sink.unsaid = 0;
+    return true;
+}
+
+LARDER_PRINTF(2, 0)
+static void put(enum log_level level, const char *format, va_list args) {
+    if (level > sink.level)
+        return;
+    int caller_errno = errno;
+    /* Holds more than a line does, so what is cut here is cut, and marked, there. */
+    char message[LINE_BYTES + 1];
+    int n = vsnprintf(message, sizeof(message), format, args);
+    struct slice text = {message, n < LINE_BYTES ? (size_t)n : LINE_BYTES};
+    if (n < 0)
+        text = slice_of(format);
+    if (!say_unsaid() || !say(level, text)) {
+        sink.dropped++;
+        sink.unsaid++;
+    }
+    errno = caller_errno;
+}
+
+#define DEFINE_LOG(name, level)                                                                    \
+    void log_##name(const char *format, ...) {                                                     \
+        va_list args;                                                                              \
+        va_start(args, format);                                                                    \
+        put(level, format, args);                                                                  \
+        va_end(args);                                                                              \
+    }
+
+DEFINE_LOG(error, LOG_LEVEL_ERROR)
+DEFINE_LOG(warning, LOG_LEVEL_WARNING)
+DEFINE_LOG(info, LOG_LEVEL_INFO)
+DEFINE_LOG(debug, LOG_LEVEL_DEBUG)

@@ -1,0 +1,72 @@
+/*
+ * The shared segment: one file in the run directory, mapped by the master before it forks.
+ * It has no pointers in it, and nobody trusts a number read from it: indexes are range-checked, and
+ * the master decides nothing that matters by what a child wrote.
+ *
+ * The file is made anew at each start and renamed into place when complete, so a process that
+ * still maps the old one keeps a whole segment. It is allocated in full: a sparse file on a full
+ * disk would be a SIGBUS in the middle of a request.
+ */
+#ifndef LARDER_BASE_SEGMENT_H
+#define LARDER_BASE_SEGMENT_H
+
+#include <stdatomic.h>
+#include <stdint.h>
+
+#include "base/error.h"
+#include "base/stats.h"
+
+#define SEGMENT_MAGIC "larder\r\n"
+enum { SEGMENT_VERSION = 1, SEGMENT_ADDRESS_MAX = 64 };
+
+/* The circuit breaker's shared state; redis/breaker.h has its rules. */
+struct breaker_state {
+    _Atomic uint32_t state;       /* enum breaker_position */
+    _Atomic uint32_t reason;      /* enum error of what opened it */
+    _Atomic int64_t opened;       /* clock_monotonic */
+    _Atomic int64_t probe_after;  /* nobody tries Redis before this; clock_monotonic */
+    _Atomic int64_t last_timeout; /* clock_monotonic */
+};
+
+/* Redis's numeric address, as the resolver last found it. One writer; `sequence` is odd while it
+ * writes and 0 before the first time. */
+struct resolved_address {
+    _Atomic uint32_t sequence;
+    _Atomic char numeric[SEGMENT_ADDRESS_MAX];
+};
+
+struct segment {
+    char magic[8];
+    uint32_t version;
+    uint32_t row_bytes;
+    uint32_t row_count; /* row 0 is the master's */
+    _Atomic uint32_t ready; /* stored last */
+    uint64_t bytes;
+    int64_t started;      /* clock_monotonic */
+    int64_t started_real; /* clock_realtime */
+
+    _Alignas(64) struct breaker_state breaker;
+    _Alignas(64) struct resolved_address address;
+    _Atomic uint32_t resolve_wanted; /* a worker could not connect: look the name up again */
+    _Atomic uint32_t policy_refused; /* Redis refused CONFIG SET at the last connect */
+
+    _Alignas(64) struct stats_row rows[];
+};
+
+enum { SEGMENT_MASTER_ROW = 0, SEGMENT_FIRST_WORKER_ROW = 1 };
+
+/* Creates `directory`/larder.segment with `workers` worker rows and maps it. E_SYSTEM: the reason is
+ * in the log. */
+LARDER_MUST_CHECK enum error segment_create(struct segment **segment, const char *directory,
+                                            uint32_t workers);
+
+/* Unmaps it, removes the file and leaves NULL. Only the process that created it. */
+void segment_destroy(struct segment **segment, const char *directory);
+
+/* Publishes a numeric address (at most SEGMENT_ADDRESS_MAX - 1 bytes); one writer at a time. */
+void segment_publish_address(struct segment *segment, const char *numeric);
+
+/* Copies the address out, NUL-terminated; false if none is known yet or it is changing just now. */
+bool segment_read_address(const struct segment *segment, char out[SEGMENT_ADDRESS_MAX]);
+
+#endif

@@ -1,0 +1,133 @@
+/* Time to live: see ttl.h. A number is read as the decimal text it is, so nothing is rounded. */
+#include "cache/ttl.h"
+
+#include <stdbool.h>
+
+/* A JSON number taken apart: digits, of which the first `point` stand before the decimal point
+ * once the exponent has moved it. `point` may be below 0 or beyond the digits. */
+struct decimal {
+    struct slice integer;
+    struct slice fraction;
+    int64_t point;
+    bool negative;
+};
+
+static bool is_digit(char c) {
+    return c >= '0' && c <= '9';
+}
+
+/* Takes the digits off the front of `text`. */
+static struct slice take_digits(struct slice *text) {
+    struct slice digits = {text->p, 0};
+    while (digits.n < text->n && is_digit(text->p[digits.n]))
+        digits.n++;
+    text->p += digits.n;
+    text->n -= digits.n;
+    return digits;
+}
+
+/* Takes `c` off the front of `text` if it is there. */
+static bool take_char(struct slice *text, char c) {
+    if (text->n == 0 || text->p[0] != c)
+        return false;
+    text->p++;
+    text->n--;
+    return true;
+}
+
+/* What follows the "e". Stops growing far above the length of any text, so that it can be added
+ * to one, and a zero whose exponent it is stays a zero. */
+static int64_t take_exponent(struct slice *text) {
+    const int64_t enough = INT64_MAX / 32;
+    bool negative = take_char(text, '-');
+    if (!negative)
+        (void)take_char(text, '+');
+    int64_t value = 0;
+    struct slice digits = take_digits(text);
+    for (size_t i = 0; i < digits.n && value < enough; i++)
+        value = value * 10 + (digits.p[i] - '0');
+    return negative ? -value : value;
+}
+
+static struct decimal decimal_of(struct slice number) {
+    struct decimal d = {0};
+    d.negative = take_char(&number, '-');
+    d.integer = take_digits(&number);
+    if (take_char(&number, '.'))
+        d.fraction = take_digits(&number);
+    d.point = (int64_t)d.integer.n;
+    if (take_char(&number, 'e') || take_char(&number, 'E'))
+        d.point += take_exponent(&number);
+    return d;
+}
+
+/* Digit i of the number as if it went on with zeros for ever. */
+static int digit_at(const struct decimal *d, size_t i) {
+    if (i < d->integer.n)
+        return d->integer.p[i] - '0';
+    i -= d->integer.n;
+    return i < d->fraction.n ? d->fraction.p[i] - '0' : 0;
+}
+
+static size_t digit_count(const struct decimal *d) {
+    return d->integer.n + d->fraction.n;
+}
+
+static bool is_whole(const struct decimal *d) {
+    size_t first = d->point > 0 ? (size_t)d->point : 0;
+    for (size_t i = first; i < digit_count(d); i++)
+        if (digit_at(d, i) != 0)
+            return false;
+    return true;
+}
+
+/* The digits before the point as a number, of which `is_whole` holds; false if it is above `max`.
+ * A value other than zero grows with every digit, so only zeros can make this loop long, and of
+ * those only the ones that are there are counted. */
+static bool whole_value(const struct decimal *d, int64_t max, int64_t *value) {
+    int64_t v = 0;
+    for (size_t i = 0; (int64_t)i < d->point && (v > 0 || i < digit_count(d)); i++) {
+        int digit = digit_at(d, i);
+        if (v > max / 10 || v * 10 > max - digit)
+            return false;
+        v = v * 10 + digit;
+    }
+    *value = v;
+    return true;
+}
+
+/* A string counts as the number in it if it is spelled as Redis or a shell would: digits only. */
+static bool string_is_plain(struct slice inner) {
+    struct slice rest = inner;
+    struct slice digits = take_digits(&rest);
+    return digits.n > 0 && rest.n == 0 && (digits.n == 1 || digits.p[0] != '0');
+}
+
+static enum error refuse(const char **reason, const char *why) {
+    *reason = why;
+    return E_INVALID_TTL;
+}
+
+enum error ttl_parse(struct slice text, int64_t max, int64_t *seconds, const char **reason) {
+    if (text.n >= 2 && text.p[0] == '"') {
+        text = (struct slice){text.p + 1, text.n - 2};
+        if (!string_is_plain(text))
+            return refuse(reason, "a string of something else than plain digits");
+    } else if (text.n == 0 || (text.p[0] != '-' && !is_digit(text.p[0]))) {
+        return refuse(reason, "neither a number nor a string of digits");
+    }
+    struct decimal d = decimal_of(text);
+    int64_t value = 0;
+    if (!is_whole(&d))
+        return refuse(reason, "not a whole number");
+    if (!whole_value(&d, max, &value))
+        return refuse(reason, d.negative ? "less than 1" : "more than the maximum");
+    if (d.negative || value < 1)
+        return refuse(reason, "less than 1");
+    *seconds = value;
+    return OK;
+}
+
+int64_t ttl_seconds_left(int64_t pttl) {
+    return pttl / 1000 + (pttl % 1000 > 0);
+}

@@ -1,0 +1,20 @@
+/* Time to live, as clients write it and as Redis tells it. */
+#ifndef LARDER_CACHE_TTL_H
+#define LARDER_CACHE_TTL_H
+
+#include <stdint.h>
+
+#include "base/error.h"
+#include "base/slice.h"
+
+/* Reads the text of a JSON value (checked by jsontext) as a ttl in whole seconds: a number whose
+ * value is integral however it is spelled (10, 10.0, 1e1), or a string of plain decimal digits
+ * without a leading zero ("10"); 1 to `max`. E_INVALID_TTL for everything else, with `*reason` a
+ * static sentence for the client. Exact: nothing is clamped or rounded. */
+LARDER_MUST_CHECK enum error ttl_parse(struct slice text, int64_t max, int64_t *seconds,
+                                       const char **reason);
+
+/* What is left, in seconds rounded up, of `pttl` milliseconds (Redis PTTL, >= 0). */
+int64_t ttl_seconds_left(int64_t pttl);
+
+#endif

@@ -1,0 +1,69 @@
+/* Media types: see media.h. */
+#include "http/media.h"
+
+#include <strings.h>
+
+static bool equals_ignoring_case(struct slice a, struct slice b) {
+    return a.n == b.n && strncasecmp(a.p, b.p, a.n) == 0;
+}
+
+static bool is_blank(char c) {
+    return c == ' ' || c == '\t';
+}
+
+static struct slice trim(struct slice s) {
+    while (s.n > 0 && is_blank(s.p[0])) {
+        s.p++;
+        s.n--;
+    }
+    while (s.n > 0 && is_blank(s.p[s.n - 1]))
+        s.n--;
+    return s;
+}
+
+/* Takes the next ';'-separated part off `rest`; a quoted string may contain semicolons. */
+static struct slice next_part(struct slice *rest) {
+    size_t i = 0;
+    bool quoted = false;
+    for (; i < rest->n && (quoted || rest->p[i] != ';'); i++) {
+        if (quoted && rest->p[i] == '\\' && i + 1 < rest->n)
+            i++;
+        else if (rest->p[i] == '"')
+            quoted = !quoted;
+    }
+    struct slice part = {rest->p, i};
+    size_t used = i < rest->n ? i + 1 : i;
+    *rest = (struct slice){rest->p + used, rest->n - used};
+    return trim(part);
+}
+
+static bool charset_is_utf8(struct slice value) {
+    if (value.n >= 2 && value.p[0] == '"' && value.p[value.n - 1] == '"')
+        value = (struct slice){value.p + 1, value.n - 2};
+    return equals_ignoring_case(value, SLICE("utf-8")) || equals_ignoring_case(value, SLICE("utf8"));
+}
+
+bool media_is_json(struct slice content_type) {
+    struct slice rest = trim(content_type);
+    if (rest.n == 0)
+        return true;
+    if (!equals_ignoring_case(next_part(&rest), SLICE("application/json")))
+        return false;
+    while (rest.n > 0) {
+        struct slice parameter = next_part(&rest);
+        const char *equals = parameter.n > 0 ? memchr(parameter.p, '=', parameter.n) : NULL;
+        if (equals == NULL)
+            continue;
+        size_t name = (size_t)(equals - parameter.p);
+        struct slice value = {equals + 1, parameter.n - name - 1};
+        if (equals_ignoring_case((struct slice){parameter.p, name}, SLICE("charset")) &&
+            !charset_is_utf8(value))
+            return false;
+    }
+    return true;
+}
+
+bool media_coding_is_identity(struct slice content_encoding) {
+    struct slice coding = trim(content_encoding);
+    return coding.n == 0 || equals_ignoring_case(coding, SLICE("identity"));
+}

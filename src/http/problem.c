@@ -1,0 +1,88 @@
+/* Error answers: see problem.h. */
+#include "http/problem.h"
+
+#include <stdarg.h>
+#include <stdio.h>
+
+#include "base/jsontext.h"
+#include "base/log.h"
+
+enum outcome { OUTCOME_NONE, OUTCOME_NOT_APPLIED, OUTCOME_UNKNOWN };
+
+static const char *const outcome_names[] = {
+    [OUTCOME_NOT_APPLIED] = "not-applied",
+    [OUTCOME_UNKNOWN] = "unknown",
+};
+
+static void put_member(struct buf *out, const char *name, struct slice text) {
+    buf_puts(out, name);
+    jsontext_put_string(out, text);
+}
+
+static enum step write_problem(struct request *r, enum error e, struct slice detail,
+                               enum outcome outcome) {
+    const struct error_info *info = error_info(e);
+    struct response *response = &r->response;
+    response_reset(response);
+    response->status = info->status;
+    response->content_type = "application/problem+json";
+    response_field(response, "Cache-Control", SLICE("no-store"));
+
+    struct buf *body = &response->body;
+    buf_puts(body, "{\"type\":\"/errors/");
+    buf_puts(body, info->slug);
+    put_member(body, "\",\"title\":", slice_of(info->title));
+    buf_puts(body, ",\"status\":");
+    buf_put_int(body, info->status);
+    put_member(body, ",\"detail\":", detail);
+    if (r->key.n > 0)
+        put_member(body, ",\"key\":", key_slice(&r->key));
+    if (outcome != OUTCOME_NONE)
+        put_member(body, ",\"outcome\":", slice_of(outcome_names[outcome]));
+    if (info->retry_after > 0) {
+        char seconds[16];
+        int n = snprintf(seconds, sizeof(seconds), "%d", info->retry_after);
+        response_field(response, "Retry-After", (struct slice){seconds, (size_t)n});
+        buf_puts(body, ",\"retry_after\":");
+        buf_puts(body, seconds);
+    }
+    buf_put_char(body, '}');
+    return STEP_ANSWER;
+}
+
+static bool writes(const struct request *r) {
+    return r->method == METHOD_PUT || r->method == METHOD_DELETE;
+}
+
+enum step problem(struct request *r, enum error e, const char *detail) {
+    /* What is refused before or instead of a command to Redis was not done. */
+    bool refused_write = writes(r) && error_info(e)->status >= 503;
+    return write_problem(r, e, slice_of(detail != NULL ? detail : error_info(e)->detail),
+                         refused_write ? OUTCOME_NOT_APPLIED : OUTCOME_NONE);
+}
+
+enum step problem_printf(struct request *r, enum error e, const char *format, ...) {
+    char detail[512];
+    va_list args;
+    va_start(args, format);
+    int n = vsnprintf(detail, sizeof(detail), format, args);
+    va_end(args);
+    if (n < 0 || (size_t)n >= sizeof(detail))
+        return problem(r, e, NULL);
+    return problem(r, e, detail);
+}
+
+enum step problem_call_failed(struct request *r) {
+    enum outcome outcome = OUTCOME_NONE;
+    if (writes(r))
+        outcome = r->call.outcome_known ? OUTCOME_NOT_APPLIED : OUTCOME_UNKNOWN;
+    return write_problem(r, r->call.error, slice_of(error_info(r->call.error)->detail), outcome);
+}
+
+enum step problem_reply(struct request *r, const struct reply *reply) {
+    enum error e = reply_error(&r->call.replies, reply);
+    /* A reply of a type that the command never gives is a surprise, not an error of Redis's. */
+    if (e == OK)
+        e = E_BACKEND_ERROR;
+    return problem(r, e, NULL);
+}

@@ -1,0 +1,25 @@
+/* Error answers: RFC 9457 problem documents, all written here. */
+#ifndef LARDER_HTTP_PROBLEM_H
+#define LARDER_HTTP_PROBLEM_H
+
+#include "http/request.h"
+
+/* Makes the response a problem document for `e`, replacing what was there, and gives STEP_ANSWER so
+ * that a handler can `return problem(...)`. `detail` replaces the table's if not NULL; it is UTF-8
+ * text of ours that shows no raw bytes of the client's. The request's key is added when it is
+ * decoded. */
+enum step problem(struct request *r, enum error e, const char *detail);
+
+/* The same with a printf'd detail. What is printed in must be valid UTF-8. */
+enum step problem_printf(struct request *r, enum error e, const char *format, ...)
+    LARDER_PRINTF(3, 4);
+
+/* The request's call failed as a whole: a 503 that, for a method that writes, says whether the
+ * write may have happened ("outcome": "not-applied" or "unknown"). */
+enum step problem_call_failed(struct request *r);
+
+/* Redis answered a command with an error reply: logged, told apart by the table, answered. A write
+ * that Redis refused was not applied. */
+enum step problem_reply(struct request *r, const struct reply *reply);
+
+#endif

@@ -1,0 +1,129 @@
+/* From parameters to a routed request: see request.h. */
+#include "http/request.h"
+
+#include "http/problem.h"
+
+void request_fini(struct request *r) {
+    call_fini(&r->call);
+    response_fini(&r->response);
+}
+
+void request_reset(struct request *r) {
+    response_reset(&r->response);
+    r->route = NULL;
+    r->path = r->query = r->content_type = r->content_encoding = (struct slice){0};
+    r->body = r->value = (struct slice){0};
+    r->has_query = r->body_too_large = false;
+    r->key.n = 0;
+    r->ttl = 0;
+}
+
+/* An absolute-form target (RFC 9112, 3.2.2) is reduced to its path; both web servers do that
+ * already, a raw FastCGI peer may not. */
+static struct slice origin_form(struct slice target) {
+    static const struct slice schemes[] = {SLICE_INIT("http://"), SLICE_INIT("https://")};
+    for (size_t i = 0; i < 2; i++) {
+        if (target.n < schemes[i].n || memcmp(target.p, schemes[i].p, schemes[i].n) != 0)
+            continue;
+        const char *from = target.p + schemes[i].n;
+        size_t n = target.n - schemes[i].n;
+        const char *slash = memchr(from, '/', n);
+        if (slash == NULL)
+            return SLICE("/");
+        return (struct slice){slash, n - (size_t)(slash - from)};
+    }
+    return target;
+}
+
+static void split_target(struct request *r, struct slice target) {
+    r->path = origin_form(target);
+    const char *mark = r->path.n > 0 ? memchr(r->path.p, '?', r->path.n) : NULL;
+    if (mark == NULL)
+        return;
+    size_t before = (size_t)(mark - r->path.p);
+    r->has_query = true;
+    r->query = (struct slice){mark + 1, r->path.n - before - 1};
+    r->path.n = before;
+}
+
+/* CONTENT_LENGTH agrees with the bytes that came. nginx passes an empty one when there is none. */
+static bool length_agrees(struct slice text, size_t body_bytes, bool thrown_away) {
+    if (text.n == 0)
+        return body_bytes == 0 && !thrown_away;
+    if (text.n > 18)
+        return false;
+    uint64_t announced = 0;
+    for (size_t i = 0; i < text.n; i++) {
+        if (text.p[i] < '0' || text.p[i] > '9')
+            return false;
+        announced = announced * 10 + (uint64_t)(text.p[i] - '0');
+    }
+    return thrown_away || announced == body_bytes;
+}
+
+static enum step answer_options(struct request *r) {
+    struct buf allow = {0};
+    route_put_allow(r->service->routes, r->path, &allow);
+    if (allow.n == 0) {
+        buf_fini(&allow);
+        return problem(r, E_NOT_FOUND, NULL);
+    }
+    r->response.status = 204;
+    response_field(&r->response, "Allow", buf_slice(&allow));
+    buf_fini(&allow);
+    return STEP_ANSWER;
+}
+
+static enum step refuse_method(struct request *r) {
+    struct buf allow = {0};
+    route_put_allow(r->service->routes, r->path, &allow);
+    enum step step = problem(r, E_METHOD_NOT_ALLOWED, NULL);
+    response_field(&r->response, "Allow", buf_slice(&allow));
+    buf_fini(&allow);
+    return step;
+}
+
+static enum step route_request(struct request *r) {
+    struct slice tail;
+    if (r->method == METHOD_OPTIONS)
+        return answer_options(r);
+    enum error e = route_find(r->service->routes, r->method, r->path, &r->route, &tail);
+    if (e == E_METHOD_NOT_ALLOWED)
+        return refuse_method(r);
+    if (e != OK)
+        return problem(r, e, NULL);
+    if (r->route->takes_key) {
+        e = key_decode(&r->key, tail);
+        if (e != OK) {
+            r->key.n = 0;
+            return problem(r, e, NULL);
+        }
+    }
+    /* A parameter that this service does not know must not turn a change into another change
+     * ("DELETE /cache?key=a" is no flush); a read does no harm. */
+    if (r->has_query && r->query.n > 0 && r->route->method != METHOD_GET)
+        return problem(r, E_UNKNOWN_PARAMETER, NULL);
+    return r->route->plan(r);
+}
+
+enum step request_start(struct request *r, const struct request_params *params, struct slice body,
+                        bool body_too_large) {
+    r->method = method_parse(params->method);
+    r->content_type = params->content_type;
+    r->content_encoding = params->content_encoding;
+    r->body = body;
+    r->body_too_large = body_too_large;
+    r->taken = r->service->now;
+    if (params->error != OK)
+        return problem(r, params->error, NULL);
+    if (params->method.n == 0 || params->target.n == 0)
+        return problem(r, E_MALFORMED_REQUEST, NULL);
+    if (!length_agrees(params->content_length, body.n, body_too_large))
+        return problem(r, E_INCOMPLETE_BODY, NULL);
+    split_target(r, params->target);
+    return route_request(r);
+}
+
+enum step request_continue(struct request *r) {
+    return r->route->finish(r);
+}

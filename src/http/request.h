@@ -1,0 +1,75 @@
+/*
+ * A request, as a handler sees it: decoded fields, its call to Redis and its response. One lives in
+ * each FastCGI connection and is reused, so its buffers stay warm.
+ */
+#ifndef LARDER_HTTP_REQUEST_H
+#define LARDER_HTTP_REQUEST_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "base/config.h"
+#include "base/segment.h"
+#include "base/slice.h"
+#include "cache/key.h"
+#include "http/response.h"
+#include "http/route.h"
+#include "redis/store.h"
+
+/* What every handler of a worker may look at. */
+struct service {
+    const struct config *config;
+    struct segment *segment;
+    struct stats_row *row; /* this worker's */
+    struct store *store;
+    const struct route_table *routes;
+    int64_t now; /* clock_monotonic, read once a turn */
+};
+
+struct request {
+    struct service *service;
+    const struct route *route; /* NULL until routed */
+    enum method method;
+
+    /* Slices into the connection's memory, valid until the answer is written. */
+    struct slice path;  /* raw, before '?' */
+    struct slice query; /* raw, after '?' */
+    bool has_query;
+    struct slice content_type;     /* empty if absent */
+    struct slice content_encoding; /* empty if absent */
+    struct slice body;
+    bool body_too_large; /* it was read to its end and thrown away */
+
+    struct key key;     /* when route->takes_key */
+    int64_t ttl;        /* PUT: seconds, 0 for none */
+    struct slice value; /* PUT: the exact JSON text, inside `body` */
+    int64_t taken;      /* clock_monotonic, for the latency */
+
+    struct call call;
+    struct response response;
+};
+
+/* The parameters a web server passes, as the decoder found them; a missing one is an empty slice. */
+struct request_params {
+    struct slice method;
+    struct slice target; /* REQUEST_URI: the raw request target */
+    struct slice content_type;
+    struct slice content_length;
+    struct slice content_encoding;
+    enum error error; /* E_DUPLICATE_FIELD: one of them came twice */
+};
+
+void request_fini(struct request *r);
+
+/* Empties it; buffers stay, up to a bound. */
+void request_reset(struct request *r);
+
+/* Fills `r` from the parameters and body, routes it and runs its plan. STEP_ANSWER: the response is
+ * filled, an error answer included. */
+enum step request_start(struct request *r, const struct request_params *params, struct slice body,
+                        bool body_too_large);
+
+/* Runs its finish after the call came back. */
+enum step request_continue(struct request *r);
+
+#endif

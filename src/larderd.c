@@ -1,0 +1,74 @@
+/* larderd: options, then the master. */
+#include <stdio.h>
+#include <stdlib.h>
+
+#include "api/routes.h"
+#include "base/config.h"
+#include "base/log.h"
+#include "process/daemon.h"
+#include "process/listen.h"
+#include "process/master.h"
+
+enum { EXIT_USAGE = 2 };
+
+static int refuse_config(struct buf *why) {
+    fprintf(stderr, "larderd: the configuration has faults:\n%.*s", (int)why->n,
+            why->p != NULL ? why->p : "");
+    buf_fini(why);
+    return EXIT_USAGE;
+}
+
+static int show_config(const struct config *config) {
+    struct buf text = {0};
+    config_dump(config, &text);
+    printf("# The configuration is good. This is what it comes to:\n%.*s", (int)text.n,
+           text.p != NULL ? text.p : "");
+    buf_fini(&text);
+    return EXIT_SUCCESS;
+}
+
+static int run(const struct config *config, int argc, char **argv) {
+    struct master_setup setup = {
+        .config = config,
+        .routes = &api_routes,
+        .argc = argc,
+        .argv = argv,
+        .ready_fd = -1,
+    };
+    log_set_role("larderd");
+    /* First of all: a passed descriptor has a number that the next open would take. */
+    if (listen_inherit(&setup.listener) != OK)
+        return EXIT_FAILURE;
+    if (log_open(config->log_file, (enum log_level)config->log_level) != OK) {
+        log_error("cannot open log_file %s: %m", config->log_file);
+        return EXIT_FAILURE;
+    }
+    /* Whoever passed a socket supervises this process and wants it to stay. */
+    if (config->daemon && !setup.listener.inherited && daemon_detach(&setup.ready_fd) != OK) {
+        log_error("cannot go into the background: %m");
+        return EXIT_FAILURE;
+    }
+    return master_run(&setup);
+}
+
+int main(int argc, char **argv) {
+    struct config config;
+    enum config_action action;
+    struct buf why = {0};
+    if (config_load(&config, argc, argv, &action, &why) != OK)
+        return refuse_config(&why);
+    buf_fini(&why);
+    switch (action) {
+    case CONFIG_HELP:
+        config_help(stdout);
+        return EXIT_SUCCESS;
+    case CONFIG_VERSION:
+        printf("larderd %s\n", PACKAGE_VERSION);
+        return EXIT_SUCCESS;
+    case CONFIG_CHECK:
+        return show_config(&config);
+    case CONFIG_RUN:
+        break;
+    }
+    return run(&config, argc, argv);
+}

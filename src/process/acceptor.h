@@ -1,0 +1,38 @@
+/*
+ * Fair accept. With kept connections a worker that accepts a few more than the others serves a few
+ * more for ever, so a worker that has more connections than the least loaded one, by more than one,
+ * takes the listener out of its epoll set until that changes. Each row of the segment tells its
+ * number of connections; a row whose heartbeat is old does not count.
+ */
+#ifndef LARDER_PROCESS_ACCEPTOR_H
+#define LARDER_PROCESS_ACCEPTOR_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "process/inherit.h"
+#include "process/round.h"
+
+struct acceptor {
+    const struct inherit *inherit;
+    int epoll;
+    void *listener_tag;
+    void *pass_tag;
+    bool listening;       /* both descriptors are in the epoll set */
+    int64_t pause_until;  /* out of descriptors or memory: not before this */
+};
+
+/* Puts the listener and the passing socket into the epoll set when it is this worker's turn to take
+ * connections, and takes them out when it is not. Cheap; once a turn. */
+void acceptor_balance(struct acceptor *a, const struct round *round, int64_t now);
+
+/* No more connections: for a worker that leaves. */
+void acceptor_stop(struct acceptor *a);
+
+/* The listener is readable: accepts one connection. */
+void acceptor_accept(struct acceptor *a, struct round *round, int64_t now);
+
+/* The passing socket is readable: adopts one kept connection. */
+void acceptor_adopt(struct acceptor *a, struct round *round);
+
+#endif

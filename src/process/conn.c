@@ -1,0 +1,140 @@
+/* A FastCGI connection: see conn.h. */
+#include "process/conn.h"
+
+#include <errno.h>
+#include <stdlib.h>
+#include <sys/socket.h>
+#include <unistd.h>
+
+enum {
+    READ_STEP = 4096,       /* a request without a body is about 1 KB */
+    READ_STEP_BODY = 65536, /* once it is clear that there is more */
+    KEEP_IN = 8192,
+    KEEP_BODY = 65536,
+    KEEP_OUT = 65536,
+};
+
+struct conn *conn_open(int fd, struct service *service) {
+    struct conn *c = calloc(1, sizeof(*c));
+    struct fcgi *fcgi = fcgi_open();
+    if (c == NULL || fcgi == NULL) {
+        fcgi_close(&fcgi);
+        free(c);
+        (void)close(fd);
+        return NULL;
+    }
+    c->fd = fd;
+    c->fcgi = fcgi;
+    c->readable = true;
+    c->request.service = service;
+    framer_reset(&c->framer);
+    return c;
+}
+
+void conn_close(struct conn **cp) {
+    struct conn *c = *cp;
+    if (c == NULL)
+        return;
+    if (c->fd >= 0)
+        (void)close(c->fd);
+    fcgi_close(&c->fcgi);
+    request_fini(&c->request);
+    buf_fini(&c->in);
+    buf_fini(&c->body);
+    buf_fini(&c->out);
+    free(c);
+    *cp = NULL;
+}
+
+/* One recv. OK: bytes came. */
+static enum error receive(struct conn *c) {
+    size_t step = c->in.n < READ_STEP ? READ_STEP : READ_STEP_BODY;
+    if (!buf_reserve(&c->in, step))
+        return E_OUT_OF_MEMORY;
+    ssize_t n;
+    do {
+        n = recv(c->fd, c->in.p + c->in.n, step, MSG_DONTWAIT);
+    } while (n < 0 && errno == EINTR);
+    if (n < 0 && (errno == EAGAIN || errno == EWOULDBLOCK)) {
+        c->readable = false;
+        return E_AGAIN;
+    }
+    if (n <= 0)
+        return E_CLOSED;
+    c->in.n += (size_t)n;
+    /* Edge-triggered: a short read has emptied the socket, what comes later is a new edge. */
+    if ((size_t)n < step)
+        c->readable = false;
+    stats_add(&c->request.service->row->counter[STAT_bytes_received], (uint64_t)n);
+    return OK;
+}
+
+enum error conn_read(struct conn *c, size_t body_max, int64_t now) {
+    for (;;) {
+        if (c->in.n > 0) {
+            enum error e = framer_walk(&c->framer, &c->in, body_max);
+            if (e != E_AGAIN)
+                return e;
+        }
+        if (!c->readable) {
+            if (c->partial_since == 0 && c->in.n > 0)
+                c->partial_since = now;
+            return E_AGAIN;
+        }
+        enum error e = receive(c);
+        if (e != OK && e != E_AGAIN)
+            return e;
+    }
+}
+
+enum error conn_start(struct conn *c, enum step *step) {
+    struct request_params params;
+    struct framer *f = &c->framer;
+    buf_reset(&c->body, KEEP_BODY);
+    enum error e = fcgi_decode(c->fcgi, (struct slice){c->in.p, f->at},
+                               f->body_too_large ? 0 : f->stdin_bytes, &params, &c->body);
+    if (e != OK)
+        return e;
+    if (f->nul_in_params)
+        params.error = E_MALFORMED_REQUEST;
+    /* What came early belongs to the next request; it stays in the buffer. */
+    buf_consume(&c->in, f->at);
+    c->partial_since = 0;
+    request_reset(&c->request);
+    *step = request_start(&c->request, &params, buf_slice(&c->body), f->body_too_large);
+    return OK;
+}
+
+enum error conn_encode(struct conn *c) {
+    bool with_body = c->request.method != METHOD_HEAD;
+    c->out_sent = 0;
+    return fcgi_encode(c->fcgi, &c->request.response, with_body, &c->out);
+}
+
+enum error conn_write(struct conn *c, int64_t now) {
+    while (c->out_sent < c->out.n) {
+        ssize_t n = send(c->fd, c->out.p + c->out_sent, c->out.n - c->out_sent,
+                         MSG_DONTWAIT | MSG_NOSIGNAL);
+        if (n < 0 && errno == EINTR)
+            continue;
+        if (n < 0)
+            return errno == EAGAIN || errno == EWOULDBLOCK ? E_AGAIN : E_CLOSED;
+        c->out_sent += (size_t)n;
+        c->unsent_since = now;
+        stats_add(&c->request.service->row->counter[STAT_bytes_sent], (uint64_t)n);
+    }
+    return OK;
+}
+
+void conn_next(struct conn *c) {
+    buf_reset(&c->out, KEEP_OUT);
+    if (c->in.n == 0)
+        buf_reset(&c->in, KEEP_IN);
+    framer_reset(&c->framer);
+    c->out_sent = 0;
+    c->state = CONN_READING;
+}
+
+bool conn_is_idle(const struct conn *c) {
+    return c->state == CONN_READING && c->in.n == 0 && c->partial_since == 0;
+}

@@ -1,0 +1,74 @@
+/*
+ * A FastCGI connection: its socket, its buffers and the one request it carries at a time. It reads
+ * until a request is whole, and writes what it can; when to do either is the worker's business.
+ *
+ * Sockets are registered edge-triggered and once: readiness is remembered here, so nothing spins on
+ * a peer that hung up, and no epoll_ctl is spent on changing one's mind.
+ */
+#ifndef LARDER_PROCESS_CONN_H
+#define LARDER_PROCESS_CONN_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "base/buf.h"
+#include "base/error.h"
+#include "base/stats.h"
+#include "http/fcgi.h"
+#include "http/framer.h"
+#include "http/request.h"
+
+enum conn_state {
+    CONN_READING, /* between requests, or inside one that is not whole yet */
+    CONN_RUNNING, /* its request waits for Redis */
+    CONN_WRITING, /* its answer is not all sent */
+};
+
+struct conn {
+    struct conn *next, *previous; /* all of the worker's connections */
+    struct conn *next_ready;      /* those to be looked at */
+    bool in_ready;
+
+    int fd;
+    enum conn_state state;
+    bool registered; /* in the epoll set */
+    bool readable;   /* bytes or EOF may be there to read */
+    bool hung_up;    /* the peer is gone: nobody will read the answer */
+
+    struct buf in;
+    struct framer framer;
+    struct fcgi *fcgi;
+    struct buf body;
+    struct buf out;
+    size_t out_sent;
+    int64_t partial_since; /* a request began; 0: between requests */
+    int64_t unsent_since;  /* the answer last moved */
+    struct request request;
+};
+
+/* Takes over `fd` (non-blocking); NULL when memory is out, the descriptor is then closed. */
+struct conn *conn_open(int fd, struct service *service);
+
+/* Closes the descriptor and frees everything. Its call must not be queued. */
+void conn_close(struct conn **c);
+
+/* Reads what is there. OK: a whole request is in the buffer. E_AGAIN: not yet. E_CLOSED: the peer
+ * closed, between two requests or inside one. E_PROTOCOL. E_OUT_OF_MEMORY. */
+LARDER_MUST_CHECK enum error conn_read(struct conn *c, size_t body_max, int64_t now);
+
+/* Decodes the whole request and starts it. E_PROTOCOL: hang up. Else `*step` is what its plan left. */
+LARDER_MUST_CHECK enum error conn_start(struct conn *c, enum step *step);
+
+/* Encodes the request's response into the output. */
+LARDER_MUST_CHECK enum error conn_encode(struct conn *c);
+
+/* Sends. OK: all of it is sent. E_AGAIN: wait for the socket. E_CLOSED. */
+LARDER_MUST_CHECK enum error conn_write(struct conn *c, int64_t now);
+
+/* Ready for the next request on the same connection. */
+void conn_next(struct conn *c);
+
+/* Nothing of a request has been read: it can go to another process. */
+bool conn_is_idle(const struct conn *c);
+
+#endif

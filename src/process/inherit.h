@@ -1,0 +1,25 @@
+/* What a worker inherits from the master through fork: all of it, in one struct. */
+#ifndef LARDER_PROCESS_INHERIT_H
+#define LARDER_PROCESS_INHERIT_H
+
+#include <stdint.h>
+#include <sys/types.h>
+
+#include "base/config.h"
+#include "base/segment.h"
+#include "http/route.h"
+#include "process/pass.h"
+
+struct inherit {
+    const struct config *config;
+    const struct route_table *routes;
+    struct segment *segment;
+    int listener;    /* listening socket, non-blocking */
+    int wake_master; /* eventfd: written when the worker is ready or wants to be replaced */
+    struct pass pass;
+    pid_t master;
+    uint32_t generation;
+    uint32_t row; /* index of its statistics row */
+};
+
+#endif

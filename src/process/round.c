@@ -1,0 +1,313 @@
+/* The round: see round.h. */
+#include "process/round.h"
+
+#include <stddef.h>
+#include <sys/epoll.h>
+#include <unistd.h>
+
+#include "base/clock.h"
+
+/* --- lists ---------------------------------------------------------------------------------------- */
+
+static void push_ready(struct round *r, struct conn *c) {
+    if (c->in_ready)
+        return;
+    c->in_ready = true;
+    c->next_ready = NULL;
+    *r->ready_last = c;
+    r->ready_last = &c->next_ready;
+}
+
+static struct conn *pop_ready(struct round *r) {
+    struct conn *c = r->ready;
+    r->ready = c->next_ready;
+    if (r->ready == NULL)
+        r->ready_last = &r->ready;
+    c->in_ready = false;
+    return c;
+}
+
+static void remove_ready(struct round *r, struct conn *c) {
+    if (!c->in_ready)
+        return;
+    struct conn **at = &r->ready;
+    while (*at != c)
+        at = &(*at)->next_ready;
+    *at = c->next_ready;
+    if (*at == NULL)
+        r->ready_last = at;
+    c->in_ready = false;
+}
+
+static void unlink_conn(struct round *r, struct conn *c) {
+    remove_ready(r, c);
+    if (c->previous != NULL)
+        c->previous->next = c->next;
+    else
+        r->conns = c->next;
+    if (c->next != NULL)
+        c->next->previous = c->previous;
+    c->previous = NULL;
+    r->connections--;
+}
+
+static struct conn *conn_of_call(struct call *call) {
+    char *request = (char *)call - offsetof(struct request, call);
+    return (struct conn *)(void *)(request - offsetof(struct conn, request));
+}
+
+/* --- connections ---------------------------------------------------------------------------------- */
+
+void round_init(struct round *r, struct service service, int epoll) {
+    *r = (struct round){.service = service, .epoll = epoll};
+    r->ready_last = &r->ready;
+    r->body_max = (size_t)service.config->max_value + ROUND_BODY_SLACK;
+}
+
+static struct conn *add_conn(struct round *r, int fd) {
+    struct conn *c = conn_open(fd, &r->service);
+    if (c == NULL)
+        return NULL;
+    c->next = r->conns;
+    if (r->conns != NULL)
+        r->conns->previous = c;
+    r->conns = c;
+    r->connections++;
+    /* A web server connects when it has a request: try to read before asking epoll. */
+    push_ready(r, c);
+    return c;
+}
+
+void round_add(struct round *r, int fd) {
+    struct conn *c = add_conn(r, fd);
+    if (c != NULL)
+        c->partial_since = r->service.now;
+}
+
+void round_adopt(struct round *r, int fd) {
+    (void)add_conn(r, fd);
+}
+
+/* Takes the connection out and frees it when the turn ends. Its call must not be queued. */
+static void close_conn(struct round *r, struct conn *c) {
+    unlink_conn(r, c);
+    (void)close(c->fd);
+    c->fd = -1;
+    c->next = r->closed;
+    r->closed = c;
+}
+
+static void count_protocol_error(struct round *r, enum error e) {
+    if (e == E_PROTOCOL)
+        stats_add(&r->service.row->counter[STAT_protocol_errors], 1);
+}
+
+/* One registration for the connection's whole life; readiness that is there already is reported. */
+static bool watch(struct round *r, struct conn *c) {
+    struct epoll_event event = {EPOLLIN | EPOLLOUT | EPOLLRDHUP | EPOLLET, {.ptr = c}};
+    if (!c->registered && epoll_ctl(r->epoll, EPOLL_CTL_ADD, c->fd, &event) != 0)
+        return false;
+    c->registered = true;
+    return true;
+}
+
+static void watch_or_close(struct round *r, struct conn *c) {
+    if (!watch(r, c))
+        close_conn(r, c);
+}
+
+/* --- scatter -------------------------------------------------------------------------------------- */
+
+static void count_answer(struct round *r, const struct request *request) {
+    struct stats_row *row = r->service.row;
+    size_t route = STATS_ROUTES - 1;
+    if (request->route != NULL)
+        route = (size_t)(request->route - r->service.routes->rows);
+    if (request->response.lookup == LOOKUP_HIT)
+        stats_add(&row->counter[STAT_hits], 1);
+    else if (request->response.lookup == LOOKUP_MISS)
+        stats_add(&row->counter[STAT_misses], 1);
+    stats_count_request(row, route, request->response.status, clock_monotonic() - request->taken);
+    if (r->answered++ == 0)
+        atomic_store_explicit(&row->served, 1, memory_order_relaxed);
+}
+
+/* The answer is sent: the connection goes, or takes its next request. */
+static void answer_sent(struct round *r, struct conn *c) {
+    bool keep = c->framer.keep;
+    conn_next(c);
+    if (!keep || c->hung_up) {
+        close_conn(r, c);
+        return;
+    }
+    if (!watch(r, c))
+        close_conn(r, c);
+    else if (c->readable || c->in.n > 0)
+        push_ready(r, c);
+}
+
+static void write_answer(struct round *r, struct conn *c) {
+    enum error e = conn_write(c, r->service.now);
+    if (e == OK) {
+        answer_sent(r, c);
+    } else if (e == E_AGAIN) {
+        c->state = CONN_WRITING;
+        watch_or_close(r, c);
+    } else {
+        close_conn(r, c);
+    }
+}
+
+static void answer(struct round *r, struct conn *c) {
+    c->unsent_since = r->service.now;
+    count_answer(r, &c->request);
+    if (c->hung_up || conn_encode(c) != OK)
+        close_conn(r, c);
+    else
+        write_answer(r, c);
+}
+
+void round_scatter(struct round *r) {
+    struct call *call;
+    while ((call = store_next_done(r->service.store)) != NULL) {
+        struct conn *c = conn_of_call(call);
+        if (request_continue(&c->request) == STEP_WAIT)
+            continue;
+        r->in_flight--;
+        answer(r, c);
+    }
+}
+
+/* --- gather --------------------------------------------------------------------------------------- */
+
+static bool may_take(const struct round *r) {
+    return r->in_flight < ROUND_IN_FLIGHT_MAX &&
+           store_unsent_bytes(r->service.store) < ROUND_UNSENT_MAX;
+}
+
+static void note_route(struct round *r, const struct request *request) {
+    if (request->route != NULL)
+        atomic_store_explicit(&r->service.row->route,
+                              (uint32_t)(request->route - r->service.routes->rows),
+                              memory_order_relaxed);
+}
+
+static void take(struct round *r, struct conn *c) {
+    enum step step;
+    enum error e = conn_start(c, &step);
+    if (e != OK) {
+        count_protocol_error(r, e);
+        close_conn(r, c);
+        return;
+    }
+    note_route(r, &c->request);
+    if (step == STEP_ANSWER) {
+        answer(r, c);
+        return;
+    }
+    c->state = CONN_RUNNING;
+    r->in_flight++;
+}
+
+/* Gives whether a request was taken. */
+static bool read_and_take(struct round *r, struct conn *c) {
+    enum error e = conn_read(c, r->body_max, r->service.now);
+    if (e == OK) {
+        take(r, c);
+        return true;
+    }
+    if (e == E_AGAIN) {
+        watch_or_close(r, c);
+        return false;
+    }
+    count_protocol_error(r, e);
+    close_conn(r, c);
+    return false;
+}
+
+void round_gather(struct round *r) {
+    unsigned taken = 0;
+    while (r->ready != NULL && taken < ROUND_TAKE_MAX && may_take(r)) {
+        struct conn *c = pop_ready(r);
+        if (c->state == CONN_READING && read_and_take(r, c))
+            taken++;
+    }
+}
+
+/* --- events and time ------------------------------------------------------------------------------ */
+
+void round_on_event(struct round *r, struct conn *c, uint32_t events) {
+    if (c->fd < 0)
+        return;
+    if ((events & (EPOLLIN | EPOLLRDHUP | EPOLLHUP | EPOLLERR)) != 0)
+        c->readable = true;
+    if ((events & (EPOLLHUP | EPOLLERR)) != 0)
+        c->hung_up = true;
+    if (c->state == CONN_WRITING && (events & (EPOLLOUT | EPOLLHUP | EPOLLERR)) != 0)
+        write_answer(r, c);
+    else if (c->state == CONN_READING && c->readable)
+        push_ready(r, c);
+}
+
+static bool is_overdue(const struct conn *c, int64_t now) {
+    int64_t limit = ROUND_PARTIAL_MS * NS_PER_MS;
+    /* In the ready list it waits for us, not we for it. */
+    if (c->state == CONN_READING)
+        return c->partial_since != 0 && now - c->partial_since >= limit && !c->in_ready;
+    return c->state == CONN_WRITING && now - c->unsent_since >= limit;
+}
+
+void round_tick(struct round *r) {
+    struct conn *next;
+    for (struct conn *c = r->conns; c != NULL; c = next) {
+        next = c->next;
+        if (!is_overdue(c, r->service.now))
+            continue;
+        stats_add(&r->service.row->counter[STAT_connections_timed_out], 1);
+        close_conn(r, c);
+    }
+}
+
+bool round_has_work(const struct round *r) {
+    return r->ready != NULL && may_take(r);
+}
+
+static void free_closed(struct round *r) {
+    while (r->closed != NULL) {
+        struct conn *c = r->closed;
+        r->closed = c->next;
+        conn_close(&c);
+    }
+}
+
+void round_end_turn(struct round *r) {
+    free_closed(r);
+    atomic_store_explicit(&r->service.row->connections, r->connections, memory_order_relaxed);
+    atomic_store_explicit(&r->service.row->in_flight, r->in_flight, memory_order_relaxed);
+}
+
+void round_dispose_idle(struct round *r, bool (*dispose)(void *context, int fd), void *context) {
+    struct conn *next;
+    for (struct conn *c = r->conns; c != NULL; c = next) {
+        next = c->next;
+        if (!conn_is_idle(c) || c->in_ready)
+            continue;
+        /* Another process will have the same open socket: it would go on reporting to our epoll set
+         * even after our descriptor is closed. */
+        if (c->registered && epoll_ctl(r->epoll, EPOLL_CTL_DEL, c->fd, NULL) == 0)
+            c->registered = false;
+        if (dispose(context, c->fd))
+            close_conn(r, c);
+        else
+            watch_or_close(r, c);
+    }
+}
+
+void round_fini(struct round *r) {
+    free_closed(r);
+    while (r->conns != NULL) {
+        struct conn *c = r->conns;
+        unlink_conn(r, c);
+        conn_close(&c);
+    }
+}

@@ -1,0 +1,72 @@
+/*
+ * The round: gather, exchange, scatter.
+ *
+ *     gather    take every request that is whole, at most ROUND_TAKE_MAX a turn; plan it
+ *     exchange  write all their commands in one go (store_flush); replies come when they come
+ *     scatter   requests whose replies are all there finish; answers are encoded and written
+ *
+ * Nothing here waits. The worker calls it between two waits for events.
+ */
+#ifndef LARDER_PROCESS_ROUND_H
+#define LARDER_PROCESS_ROUND_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "http/request.h"
+#include "process/conn.h"
+
+enum {
+    ROUND_TAKE_MAX = 64,          /* requests taken per turn */
+    ROUND_IN_FLIGHT_MAX = 1024,   /* above it new work waits in the web server's queue */
+    ROUND_UNSENT_MAX = 4 << 20,   /* bytes of commands that Redis has not taken yet; likewise */
+    ROUND_BODY_SLACK = 8192,      /* what an envelope may add to max_value */
+    ROUND_PARTIAL_MS = 1000,      /* for a request to become whole, and for an answer to move */
+};
+
+struct round {
+    struct service service;
+    int epoll;
+    struct conn *conns; /* all of them */
+    struct conn *ready, **ready_last;
+    struct conn *closed; /* freed at the end of the turn: events of this turn may still name them */
+    uint32_t connections;
+    uint32_t in_flight;
+    uint64_t answered;
+    size_t body_max;
+};
+
+void round_init(struct round *r, struct service service, int epoll);
+
+/* Closes every connection. Requests in flight are abandoned. */
+void round_fini(struct round *r);
+
+/* Takes over an accepted descriptor: a first request is due on it. */
+void round_add(struct round *r, int fd);
+
+/* Takes over a kept connection that another worker passed on: it may stay silent. */
+void round_adopt(struct round *r, int fd);
+
+/* The socket of `c` has reported `events` (EPOLL*). */
+void round_on_event(struct round *r, struct conn *c, uint32_t events);
+
+/* Reads and plans what is ready. */
+void round_gather(struct round *r);
+
+/* Finishes every request whose call came back, and answers it. */
+void round_scatter(struct round *r);
+
+/* Frees what was closed in this turn. */
+void round_end_turn(struct round *r);
+
+/* Closes peers that stopped in the middle of a request or of an answer. A few times a second. */
+void round_tick(struct round *r);
+
+/* There is work that needs no event: do not sleep. */
+bool round_has_work(const struct round *r);
+
+/* Gives every idle connection to `dispose`, which takes the descriptor over if it returns true;
+ * the connection is then forgotten. */
+void round_dispose_idle(struct round *r, bool (*dispose)(void *context, int fd), void *context);
+
+#endif

@@ -1,0 +1,62 @@
+/* The run directory: see rundir.h. */
+#include "process/rundir.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <stdio.h>
+#include <sys/file.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "base/log.h"
+
+static enum error lock_directory(struct rundir *r, const char *path) {
+    if (mkdir(path, 0755) != 0 && errno != EEXIST) {
+        log_error("cannot make run_dir %s: %m", path);
+        return E_SYSTEM;
+    }
+    r->lock = open(path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+    if (r->lock < 0) {
+        log_error("cannot open run_dir %s: %m", path);
+        return E_SYSTEM;
+    }
+    if (flock(r->lock, LOCK_EX | LOCK_NB) == 0)
+        return OK;
+    if (errno == EWOULDBLOCK)
+        log_error("another larderd is running with run_dir %s; stop it or choose another one", path);
+    else
+        log_error("cannot lock run_dir %s: %m", path);
+    return E_SYSTEM;
+}
+
+static enum error write_pid(struct rundir *r, const char *path) {
+    if (path[0] == '\0')
+        return OK;
+    int fd = open(path, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC | O_NOFOLLOW, 0644);
+    if (fd < 0 || dprintf(fd, "%d\n", (int)getpid()) < 0) {
+        log_error("cannot write pid_file %s: %m", path);
+        if (fd >= 0)
+            (void)close(fd);
+        return E_SYSTEM;
+    }
+    (void)close(fd);
+    r->pid_written = true;
+    return OK;
+}
+
+enum error rundir_open(struct rundir *r, const struct config *config) {
+    enum error e = lock_directory(r, config->run_dir);
+    return e == OK ? write_pid(r, config->pid_file) : e;
+}
+
+void rundir_close(struct rundir *r, const struct config *config) {
+    if (r->pid_written)
+        (void)unlink(config->pid_file);
+    rundir_forget(r);
+}
+
+void rundir_forget(struct rundir *r) {
+    if (r->lock > 0)
+        (void)close(r->lock);
+    *r = (struct rundir){.lock = -1};
+}

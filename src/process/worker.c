@@ -1,0 +1,279 @@
+/* A worker: see worker.h. */
+#include "process/worker.h"
+
+#include <errno.h>
+#include <stdlib.h>
+#include <sys/epoll.h>
+#include <sys/eventfd.h>
+#include <sys/prctl.h>
+#include <sys/signalfd.h>
+#include <sys/socket.h>
+#include <unistd.h>
+
+#include "base/clock.h"
+#include "base/log.h"
+#include "http/fcgi.h"
+#include "process/acceptor.h"
+#include "process/round.h"
+
+enum { EVENTS = 128, TICK_MS = 100, RECYCLE_JITTER = 10 /* percent */ };
+
+enum mode {
+    SERVING,
+    RETIRING, /* finish, pass idle connections on */
+    STOPPING, /* finish, close idle connections */
+};
+
+struct worker {
+    const struct inherit *inherit;
+    struct stats_row *row;
+    int epoll;
+    int signals;
+    enum mode mode;
+    struct round round;
+    struct acceptor acceptor;
+    struct store *store;
+    int64_t next_tick;
+    uint64_t recycle_at; /* requests; 0: never */
+};
+
+/* What an event's data points to when it is not a connection. */
+static char listener_tag, pass_tag, signal_tag, store_tag;
+
+/* --- signals --------------------------------------------------------------------------------------- */
+
+static void set_mode(struct worker *w, enum mode mode) {
+    /* Stop beats retire: after it no other worker is left to pass a connection to. */
+    if (mode <= w->mode)
+        return;
+    w->mode = mode;
+    acceptor_stop(&w->acceptor);
+    atomic_store_explicit(&w->row->state, WORKER_RETIRING, memory_order_relaxed);
+}
+
+static void read_signals(struct worker *w) {
+    struct signalfd_siginfo info;
+    while (read(w->signals, &info, sizeof(info)) == (ssize_t)sizeof(info)) {
+        if (info.ssi_signo == WORKER_SIGNAL_STOP)
+            set_mode(w, STOPPING);
+        else if (info.ssi_signo == WORKER_SIGNAL_RETIRE)
+            set_mode(w, RETIRING);
+        else if (info.ssi_signo == WORKER_SIGNAL_REOPEN)
+            log_reopen();
+    }
+}
+
+static int open_signals(void) {
+    sigset_t set;
+    (void)sigemptyset(&set);
+    (void)sigaddset(&set, WORKER_SIGNAL_STOP);
+    (void)sigaddset(&set, WORKER_SIGNAL_RETIRE);
+    (void)sigaddset(&set, WORKER_SIGNAL_REOPEN);
+    /* What the terminal sends to the whole process group is the master's to act on. */
+    (void)signal(SIGINT, SIG_IGN);
+    (void)signal(SIGHUP, SIG_IGN);
+    (void)signal(SIGPIPE, SIG_IGN);
+    if (sigprocmask(SIG_SETMASK, &set, NULL) != 0)
+        return -1;
+    return signalfd(-1, &set, SFD_NONBLOCK | SFD_CLOEXEC);
+}
+
+/* --- setting up ------------------------------------------------------------------------------------ */
+
+static void claim_row(struct worker *w) {
+    struct stats_row *row = w->row;
+    int64_t now = clock_monotonic();
+    atomic_store_explicit(&row->pid, (int32_t)getpid(), memory_order_relaxed);
+    atomic_store_explicit(&row->generation, w->inherit->generation, memory_order_relaxed);
+    atomic_store_explicit(&row->connections, 0, memory_order_relaxed);
+    atomic_store_explicit(&row->in_flight, 0, memory_order_relaxed);
+    atomic_store_explicit(&row->redis_ready, 0, memory_order_relaxed);
+    atomic_store_explicit(&row->started, now, memory_order_relaxed);
+    atomic_store_explicit(&row->heartbeat, now, memory_order_relaxed);
+}
+
+static void wake_master(const struct worker *w) {
+    const uint64_t one = 1;
+    /* A full counter means that the master has been woken already. */
+    if (write(w->inherit->wake_master, &one, sizeof(one)) < 0 && errno != EAGAIN)
+        log_error("cannot wake the master: %m");
+}
+
+/* Not all workers at once. */
+static uint64_t recycle_limit(const struct inherit *inherit) {
+    uint64_t limit = (uint64_t)inherit->config->max_requests;
+    uint64_t spread = limit * RECYCLE_JITTER / 100;
+    return limit + (spread > 0 ? inherit->row * 7919U % spread : 0);
+}
+
+static bool add_source(struct worker *w, int fd, void *tag) {
+    struct epoll_event event = {EPOLLIN, {.ptr = tag}};
+    return epoll_ctl(w->epoll, EPOLL_CTL_ADD, fd, &event) == 0;
+}
+
+static enum error set_up(struct worker *w) {
+    const struct inherit *inherit = w->inherit;
+    w->epoll = epoll_create1(EPOLL_CLOEXEC);
+    w->signals = open_signals();
+    if (w->epoll < 0 || w->signals < 0 || !add_source(w, w->signals, &signal_tag)) {
+        log_error("cannot set up the event loop: %m");
+        return E_SYSTEM;
+    }
+    enum error e = fcgi_setup();
+    if (e != OK)
+        return e;
+    w->store = store_open(inherit->config, inherit->segment, w->row, w->epoll, &store_tag);
+    if (w->store == NULL) {
+        log_error("out of memory");
+        return E_OUT_OF_MEMORY;
+    }
+    struct service service = {
+        .config = inherit->config,
+        .segment = inherit->segment,
+        .row = w->row,
+        .store = w->store,
+        .routes = inherit->routes,
+        .now = clock_monotonic(),
+    };
+    round_init(&w->round, service, w->epoll);
+    w->acceptor = (struct acceptor){
+        .inherit = inherit,
+        .epoll = w->epoll,
+        .listener_tag = &listener_tag,
+        .pass_tag = &pass_tag,
+    };
+    w->recycle_at = recycle_limit(inherit);
+    return OK;
+}
+
+static void tear_down(struct worker *w) {
+    round_fini(&w->round);
+    store_close(&w->store);
+    if (w->signals >= 0)
+        (void)close(w->signals);
+    if (w->epoll >= 0)
+        (void)close(w->epoll);
+}
+
+/* --- leaving ---------------------------------------------------------------------------------------- */
+
+static bool pass_on(void *context, int fd) {
+    const struct worker *w = context;
+    return pass_give(&w->inherit->pass, fd) == OK;
+}
+
+/* What has come was accepted, and is served: a connection is idle only after a last look. */
+static bool close_idle(void *context, int fd) {
+    char byte;
+    (void)context;
+    return recv(fd, &byte, 1, MSG_PEEK | MSG_DONTWAIT) <= 0;
+}
+
+/* Whether nothing is left to do. */
+static bool leave(struct worker *w) {
+    if (w->mode == STOPPING)
+        round_dispose_idle(&w->round, close_idle, NULL);
+    else
+        round_dispose_idle(&w->round, pass_on, w);
+    return w->round.connections == 0;
+}
+
+static void ask_for_replacement(struct worker *w) {
+    if (w->recycle_at == 0 || w->round.answered < w->recycle_at)
+        return;
+    w->recycle_at = 0;
+    atomic_store_explicit(&w->row->leaving, 1, memory_order_relaxed);
+    wake_master(w);
+}
+
+/* --- the loop --------------------------------------------------------------------------------------- */
+
+static int wait_ms(const struct worker *w) {
+    int64_t now = w->round.service.now;
+    if (round_has_work(&w->round))
+        return 0;
+    int64_t next = store_next_deadline(w->store, now);
+    if (w->next_tick < next)
+        next = w->next_tick;
+    /* Rounded up: waking a moment early would spin. */
+    return next <= now ? 0 : (int)((next - now + NS_PER_MS - 1) / NS_PER_MS);
+}
+
+static void dispatch(struct worker *w, const struct epoll_event *event) {
+    void *tag = event->data.ptr;
+    int64_t now = w->round.service.now;
+    if (tag == &store_tag)
+        store_on_event(w->store, event->events, now);
+    else if (tag == &listener_tag)
+        acceptor_accept(&w->acceptor, &w->round, now);
+    else if (tag == &pass_tag)
+        acceptor_adopt(&w->acceptor, &w->round);
+    else if (tag == &signal_tag)
+        read_signals(w);
+    else
+        round_on_event(&w->round, tag, event->events);
+}
+
+static void tick(struct worker *w, int64_t now) {
+    if (now < w->next_tick)
+        return;
+    w->next_tick = now + TICK_MS * NS_PER_MS;
+    round_tick(&w->round);
+}
+
+/* One turn. False when epoll itself is broken. */
+static bool turn(struct worker *w) {
+    struct epoll_event events[EVENTS];
+    int n = epoll_wait(w->epoll, events, EVENTS, wait_ms(w));
+    int64_t now = clock_monotonic();
+    w->round.service.now = now;
+    atomic_store_explicit(&w->row->heartbeat, now, memory_order_relaxed);
+    if (n < 0 && errno != EINTR) {
+        log_error("epoll_wait: %m");
+        return false;
+    }
+    for (int i = 0; i < n; i++)
+        dispatch(w, &events[i]);
+    round_scatter(&w->round);
+    round_gather(&w->round);
+    store_tick(w->store, now);
+    /* A deadline or a refused connection has failed calls: they are answered in this turn. */
+    round_scatter(&w->round);
+    tick(w, now);
+    round_end_turn(&w->round);
+    return true;
+}
+
+static int serve(struct worker *w) {
+    while (turn(w)) {
+        if (w->mode == SERVING) {
+            acceptor_balance(&w->acceptor, &w->round, w->round.service.now);
+            ask_for_replacement(w);
+        } else if (leave(w)) {
+            round_end_turn(&w->round);
+            return EXIT_SUCCESS;
+        }
+    }
+    return EXIT_FAILURE;
+}
+
+/* A worker without a master has nobody to stop it. */
+static bool follow_master(const struct inherit *inherit) {
+    return prctl(PR_SET_PDEATHSIG, SIGTERM) == 0 && getppid() == inherit->master;
+}
+
+int worker_run(const struct inherit *inherit) {
+    struct worker w = {.inherit = inherit, .epoll = -1, .signals = -1};
+    w.row = &inherit->segment->rows[inherit->row];
+    claim_row(&w);
+    int status = EXIT_FAILURE;
+    if (set_up(&w) == OK && follow_master(inherit)) {
+        store_tick(w.store, w.round.service.now);
+        atomic_store_explicit(&w.row->state, WORKER_READY, memory_order_release);
+        wake_master(&w);
+        acceptor_balance(&w.acceptor, &w.round, w.round.service.now);
+        status = serve(&w);
+    }
+    tear_down(&w);
+    return status;
+}

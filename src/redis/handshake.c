@@ -1,0 +1,112 @@
+/* The handshake with Redis: see handshake.h. */
+#include "redis/handshake.h"
+
+#include <stdio.h>
+
+enum {
+    OLDEST_MAJOR = 6, /* GETEX, PEXPIRE GT and SET KEEPTTL came with 6.2 and 7.0 */
+    OLDEST_MINOR = 2,
+};
+
+struct number {
+    char digits[24];
+};
+
+static struct slice number_slice(struct number *n, int64_t v) {
+    int length = snprintf(n->digits, sizeof(n->digits), "%lld", (long long)v);
+    return (struct slice){n->digits, (size_t)length};
+}
+
+static bool has_password(const struct config *config) {
+    return config->redis_password[0] != '\0';
+}
+
+/* The order is the one handshake_check reads in. */
+unsigned handshake_put(const struct config *config, struct outqueue *q) {
+    unsigned replies = 0;
+    struct number n;
+    if (has_password(config)) {
+        struct slice auth[3] = {SLICE("AUTH")};
+        size_t args = 1;
+        if (config->redis_username[0] != '\0')
+            auth[args++] = slice_of(config->redis_username);
+        auth[args++] = slice_of(config->redis_password);
+        outqueue_put(q, auth, args);
+        replies++;
+    }
+    outqueue_put(q, (struct slice[]){SLICE("INFO"), SLICE("server")}, 2);
+    outqueue_put(q, (struct slice[]){SLICE("SELECT"), number_slice(&n, config->redis_db)}, 2);
+    struct slice policy = slice_of(config_policy_name(config->max_memory_policy));
+    outqueue_put(
+        q, (struct slice[]){SLICE("CONFIG"), SLICE("SET"), SLICE("maxmemory-policy"), policy}, 4);
+    replies += 3;
+    if (config->max_memory_set) {
+        outqueue_put(q,
+                     (struct slice[]){SLICE("CONFIG"), SLICE("SET"), SLICE("maxmemory"),
+                                      number_slice(&n, config->max_memory)},
+                     4);
+        replies++;
+    }
+    return replies;
+}
+
+static enum error refuse(struct handshake_result *result, enum error e, const char *step,
+                         struct slice text) {
+    (void)snprintf(result->fault, sizeof(result->fault), "%s: %.*s", step, (int)text.n, text.p);
+    return e;
+}
+
+static enum error check_version(const struct replies *replies, const struct reply *info,
+                                struct handshake_result *result) {
+    struct slice version;
+    int major = 0;
+    int minor = 0;
+    if (!reply_info_field(replies_bytes(replies, info), "redis_version", &version))
+        return OK;
+    (void)snprintf(result->version, sizeof(result->version), "%.*s", (int)version.n, version.p);
+    /* What isn't a version number is some other server's business: only a known old one is refused. */
+    if (sscanf(result->version, "%d.%d", &major, &minor) == 2 && // NOLINT(cert-err34-c)
+        (major < OLDEST_MAJOR || (major == OLDEST_MAJOR && minor < OLDEST_MINOR)))
+        return refuse(result, E_BACKEND_REFUSED, "this Redis is too old, 6.2 or newer is needed",
+                      version);
+    return OK;
+}
+
+static void check_config_set(const struct replies *replies, const struct reply *r,
+                             struct handshake_result *result) {
+    if (r->type != REPLY_ERROR)
+        return;
+    result->policy_refused = true;
+    (void)refuse(result, OK, "CONFIG SET", replies_bytes(replies, r));
+}
+
+enum error handshake_check(const struct config *config, const struct replies *replies,
+                           struct handshake_result *result) {
+    const struct reply *r = replies_get(replies, 0);
+    *result = (struct handshake_result){0};
+    enum error e = reply_error(replies, r);
+    if (has_password(config)) {
+        if (e != OK)
+            return refuse(result, e, "AUTH", replies_bytes(replies, r));
+        r = replies_next(replies, r);
+        e = reply_error(replies, r);
+    }
+    /* A user who may not call INFO can still be served. Everything else that comes first (NOAUTH, too
+     * many clients) is final. */
+    struct slice words = replies_bytes(replies, r);
+    bool no_permission = words.n >= 6 && memcmp(words.p, "NOPERM", 6) == 0;
+    if (e != OK && !no_permission)
+        return refuse(result, e, "INFO", words);
+    if (e == OK) {
+        e = check_version(replies, r, result);
+        if (e != OK)
+            return e;
+    }
+    r = replies_next(replies, r);
+    e = reply_error(replies, r);
+    if (e != OK)
+        return refuse(result, e, "SELECT", replies_bytes(replies, r));
+    for (r = replies_next(replies, r); r != NULL; r = replies_next(replies, r))
+        check_config_set(replies, r, result);
+    return OK;
+}

@@ -1,0 +1,621 @@
+/*
+ * The connection to Redis: see store.h.
+ *
+ *     CLOSED -> CONNECTING -> HANDSHAKE -> READY
+ *        ^__________________________________|   any error, deadline or surprise
+ *
+ * Commands that are committed before READY wait behind the handshake, so a request that comes while
+ * the connection is being made anew is served, not failed.
+ */
+#include "redis/store.h"
+
+#include <errno.h>
+#include <hiredis/hiredis.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <sys/epoll.h>
+#include <sys/socket.h>
+#include <unistd.h>
+
+#include "base/clock.h"
+#include "base/log.h"
+#include "redis/breaker.h"
+#include "redis/handshake.h"
+#include "redis/outqueue.h"
+
+enum {
+    READ_BYTES = 65536,
+    KEEP_REPLY_BYTES = 65536,
+    KEEP_REPLY_NODES = 4096,
+    READER_IDLE_BYTES = 1 << 20,  /* hiredis frees its buffer when it is empty and larger */
+    REPLY_BYTES_MAX = 64 << 20,   /* a reply beyond this is not ours to carry */
+    IDLE_PING_MS = 500,           /* how soon a Redis that hangs is noticed without a request */
+    DEADLINE_BYTES_PER_MS = 100 * 1024,
+    FLAP_MS = 100,                /* a connection lost sooner than this after READY is flapping */
+    FLAP_DELAY_MS = 50,
+    SAME_FAULT_LOG_S = 60,
+};
+
+enum state { CLOSED, CONNECTING, HANDSHAKE, READY };
+
+struct store {
+    const struct config *config;
+    struct segment *segment;
+    struct stats_row *row;
+    void *tag;
+    int epoll;
+
+    enum state state;
+    redisContext *context; /* NULL in CLOSED, and in CONNECTING while the address is not known */
+    struct outqueue hello; /* the handshake's commands */
+    struct outqueue out;   /* the requests' commands */
+    bool writable;         /* cleared by a short write until EPOLLOUT */
+    uint64_t appended;     /* bytes of request commands since the last drop */
+    uint64_t sent;
+
+    struct call *first, **last;     /* committed, in the order of their commands */
+    struct call *done, **done_last; /* for store_next_done */
+    struct call *filling;           /* whose reply is being parsed */
+    struct call greeting;           /* the handshake */
+    struct call ping;
+    bool pinging;
+    struct outqueue_mark mark; /* where the call that is open began */
+
+    int64_t connect_deadline;
+    int64_t connect_after; /* CLOSED: not before */
+    int64_t ready_since;
+    int64_t last_reply;
+    bool ever_ready;
+    bool leave_when_idle; /* READONLY: look for the new master between two requests */
+
+    enum error reason; /* of the last failure */
+    int64_t fault_logged;
+    enum error fault_logged_reason;
+};
+
+static unsigned char read_buffer[READ_BYTES];
+
+/* --- replies: hiredis parses, and builds our nodes instead of its objects ------------------------ */
+
+/* hiredis only asks whether an object is NULL, which it takes for "out of memory". */
+static int an_object;
+
+static void *add_node(const redisReadTask *task, enum reply_type type, int64_t integer,
+                      const char *bytes, size_t n) {
+    const struct store *s = task->privdata;
+    if (s->filling == NULL)
+        return NULL;
+    struct replies *list = &s->filling->replies;
+    struct reply node = {type, integer, list->bytes.n, n};
+    buf_put(&list->bytes, bytes, n);
+    buf_put(&list->nodes, &node, sizeof(node));
+    return buf_failed(&list->bytes) || buf_failed(&list->nodes) ? NULL : &an_object;
+}
+
+static void *on_string(const redisReadTask *task, char *bytes, size_t n) {
+    enum reply_type type = REPLY_STRING;
+    if (task->type == REDIS_REPLY_STATUS)
+        type = REPLY_STATUS;
+    else if (task->type == REDIS_REPLY_ERROR)
+        type = REPLY_ERROR;
+    return add_node(task, type, 0, bytes, n);
+}
+
+static void *on_array(const redisReadTask *task, int elements) {
+    return add_node(task, REPLY_ARRAY, elements, NULL, 0);
+}
+
+static void *on_integer(const redisReadTask *task, long long value) {
+    return add_node(task, REPLY_INTEGER, value, NULL, 0);
+}
+
+static void *on_nil(const redisReadTask *task) {
+    return add_node(task, REPLY_NIL, 0, NULL, 0);
+}
+
+static void on_free(void *object) {
+    (void)object;
+}
+
+static redisReplyObjectFunctions node_functions = {on_string, on_array, on_integer, on_nil, on_free};
+
+/* --- calls --------------------------------------------------------------------------------------- */
+
+static void call_reset(struct call *call) {
+    buf_reset(&call->replies.nodes, KEEP_REPLY_NODES);
+    buf_reset(&call->replies.bytes, KEEP_REPLY_BYTES);
+    call->next = NULL;
+    call->wanted = call->got = 0;
+    call->error = OK;
+    call->outcome_known = false;
+}
+
+void call_fini(struct call *call) {
+    buf_fini(&call->replies.nodes);
+    buf_fini(&call->replies.bytes);
+}
+
+static void push_done(struct store *s, struct call *call) {
+    call->next = NULL;
+    if (call == &s->ping) {
+        s->pinging = false;
+        return;
+    }
+    *s->done_last = call;
+    s->done_last = &call->next;
+}
+
+static struct call *pop_first(struct store *s) {
+    struct call *call = s->first;
+    s->first = call->next;
+    if (s->first == NULL)
+        s->last = &s->first;
+    return call;
+}
+
+struct call *store_next_done(struct store *s) {
+    struct call *call = s->done;
+    if (call == NULL)
+        return NULL;
+    s->done = call->next;
+    if (s->done == NULL)
+        s->done_last = &s->done;
+    call->next = NULL;
+    return call;
+}
+
+/* --- the end of a connection --------------------------------------------------------------------- */
+
+static void fail_all(struct store *s, enum error e) {
+    while (s->first != NULL) {
+        struct call *call = pop_first(s);
+        call->error = e;
+        call->outcome_known = s->sent <= call->from;
+        push_done(s, call);
+    }
+    outqueue_reset(&s->out);
+    s->appended = s->sent = 0;
+}
+
+/* The same fault over and over is one line a minute. */
+static void log_fault(struct store *s, enum error e, int64_t now, const char *what) {
+    if (e == s->fault_logged_reason && s->fault_logged != 0 &&
+        now - s->fault_logged < SAME_FAULT_LOG_S * NS_PER_S)
+        return;
+    s->fault_logged = now;
+    s->fault_logged_reason = e;
+    log_warning("Redis: %s", what);
+}
+
+/* Ends the connection, whatever its state, and with it every call that waits on it. The one place
+ * where a context dies. */
+static void drop(struct store *s, enum error e, int64_t now, const char *what) {
+    log_fault(s, e, now, what);
+    if (s->context != NULL)
+        redisFree(s->context);
+    s->context = NULL;
+    bool flapping = s->state == READY && now - s->ready_since < FLAP_MS * NS_PER_MS;
+    s->connect_after = flapping ? now + FLAP_DELAY_MS * NS_PER_MS : now;
+    s->state = CLOSED;
+    s->reason = e;
+    s->leave_when_idle = false;
+    s->filling = NULL;
+    atomic_store_explicit(&s->row->redis_ready, 0, memory_order_relaxed);
+    outqueue_reset(&s->hello);
+    fail_all(s, e);
+}
+
+static void drop_broken(struct store *s, int64_t now, const char *what) {
+    stats_add(&s->row->counter[STAT_redis_errors], 1);
+    drop(s, E_BACKEND_UNAVAILABLE, now, what);
+}
+
+/* A connection that never became READY: everybody should know. */
+static void connect_failed(struct store *s, enum error e, int64_t now, const char *what) {
+    stats_add(&s->row->counter[STAT_redis_errors], 1);
+    breaker_connect_failed(&s->segment->breaker, e, now);
+    atomic_store_explicit(&s->segment->resolve_wanted, 1, memory_order_relaxed);
+    drop(s, e, now, what);
+}
+
+/* --- the beginning of a connection --------------------------------------------------------------- */
+
+static void begin_handshake(struct store *s) {
+    s->state = HANDSHAKE;
+    s->writable = true;
+    call_reset(&s->greeting);
+    s->greeting.wanted = handshake_put(s->config, &s->hello);
+}
+
+/* Whether the name is known well enough to connect; a Unix socket needs none. */
+static bool open_context(struct store *s) {
+    char address[SEGMENT_ADDRESS_MAX];
+    if (s->config->redis_socket[0] != '\0') {
+        s->context = redisConnectUnixNonBlock(s->config->redis_socket);
+        return true;
+    }
+    if (!segment_read_address(s->segment, address))
+        return false;
+    s->context = redisConnectNonBlock(address, (int)s->config->redis_port);
+    return true;
+}
+
+static void set_up_context(struct store *s, int64_t now) {
+    char what[256];
+    if (s->context == NULL) {
+        connect_failed(s, E_OUT_OF_MEMORY, now, "out of memory while connecting");
+        return;
+    }
+    /* hiredis leaves the descriptor at 0 or -1 when err is set: look at err first. */
+    if (s->context->err != 0) {
+        (void)snprintf(what, sizeof(what), "cannot connect: %s", s->context->errstr);
+        connect_failed(s, E_BACKEND_UNAVAILABLE, now, what);
+        return;
+    }
+    redisReader *reader = redisReaderCreateWithFunctions(&node_functions);
+    struct epoll_event event = {EPOLLIN | EPOLLOUT | EPOLLRDHUP | EPOLLET, {.ptr = s->tag}};
+    if (reader == NULL || epoll_ctl(s->epoll, EPOLL_CTL_ADD, s->context->fd, &event) != 0) {
+        redisReaderFree(reader);
+        connect_failed(s, E_OUT_OF_MEMORY, now, "out of memory while connecting");
+        return;
+    }
+    redisReaderFree(s->context->reader);
+    reader->privdata = s;
+    reader->maxbuf = READER_IDLE_BYTES;
+    s->context->reader = reader;
+    /* A Unix socket is connected or refused at once; a TCP one says so by EPOLLOUT. */
+    if (s->config->redis_socket[0] != '\0')
+        begin_handshake(s);
+}
+
+static void try_connect(struct store *s, int64_t now) {
+    if (s->state == CLOSED) {
+        s->state = CONNECTING;
+        s->connect_deadline = now + s->config->redis_connect_timeout * NS_PER_MS;
+    }
+    if (open_context(s))
+        set_up_context(s, now);
+}
+
+/* Connects if nothing speaks against it: at once while the breaker is closed, else only with the
+ * right to probe. */
+static void maybe_connect(struct store *s, int64_t now) {
+    if (s->state != CLOSED || now < s->connect_after)
+        return;
+    struct breaker_state *breaker = &s->segment->breaker;
+    int64_t lease = 2 * s->config->redis_connect_timeout * NS_PER_MS;
+    if (breaker_position(breaker) == BREAKER_CLOSED || breaker_take_probe(breaker, now, lease))
+        try_connect(s, now);
+}
+
+static void tcp_connected(struct store *s, int64_t now) {
+    int error = 0;
+    socklen_t length = sizeof(error);
+    char what[256];
+    if (getsockopt(s->context->fd, SOL_SOCKET, SO_ERROR, &error, &length) != 0)
+        error = errno;
+    if (error == 0) {
+        begin_handshake(s);
+        return;
+    }
+    (void)snprintf(what, sizeof(what), "cannot connect: %s", strerror(error));
+    connect_failed(s, E_BACKEND_UNAVAILABLE, now, what);
+}
+
+static void count_ready(struct store *s) {
+    stats_add(&s->row->counter[STAT_redis_connects], 1);
+    if (s->ever_ready)
+        stats_add(&s->row->counter[STAT_redis_reconnects], 1);
+    s->ever_ready = true;
+    atomic_store_explicit(&s->row->redis_ready, 1, memory_order_relaxed);
+}
+
+static void note_policy(struct store *s, const struct handshake_result *result) {
+    uint32_t before = atomic_exchange_explicit(&s->segment->policy_refused,
+                                               result->policy_refused ? 1 : 0,
+                                               memory_order_relaxed);
+    if (result->policy_refused && before == 0)
+        log_warning("Redis keeps its own eviction settings (%s); to let max_memory_policy and "
+                    "max_memory apply, allow this user CONFIG SET",
+                    result->fault);
+}
+
+static void finish_handshake(struct store *s, int64_t now) {
+    struct handshake_result result;
+    char what[320];
+    enum error e = handshake_check(s->config, &s->greeting.replies, &result);
+    if (e != OK) {
+        (void)snprintf(what, sizeof(what), "the handshake failed: %s", result.fault);
+        connect_failed(s, e, now, what);
+        return;
+    }
+    s->state = READY;
+    s->reason = OK;
+    s->ready_since = s->last_reply = now;
+    s->fault_logged = 0;
+    breaker_close(&s->segment->breaker);
+    count_ready(s);
+    note_policy(s, &result);
+    log_info("connected to Redis %s", result.version);
+}
+
+/* --- reading ------------------------------------------------------------------------------------- */
+
+static void note_error_reply(struct store *s, const struct call *call, int64_t now) {
+    char what[256];
+    for (const struct reply *r = replies_get(&call->replies, 0); r != NULL;
+         r = replies_next(&call->replies, r)) {
+        enum error e = reply_error(&call->replies, r);
+        if (e == OK)
+            continue;
+        struct slice text = replies_bytes(&call->replies, r);
+        (void)snprintf(what, sizeof(what), "answered with an error: %.*s",
+                       text.n < 200 ? (int)text.n : 200, text.p);
+        stats_add(&s->row->counter[STAT_redis_errors], 1);
+        log_fault(s, e, now, what);
+        if (e == E_BACKEND_READONLY)
+            s->leave_when_idle = true;
+    }
+}
+
+/* One whole reply was parsed for the call at the head. */
+static void complete_reply(struct store *s, int64_t now) {
+    struct call *call = s->filling;
+    if (++call->got < call->wanted)
+        return;
+    if (call == &s->greeting) {
+        finish_handshake(s, now);
+        return;
+    }
+    note_error_reply(s, call, now);
+    push_done(s, pop_first(s));
+}
+
+/* Parses what has been fed. False when the connection was dropped. */
+static bool parse_replies(struct store *s, int64_t now) {
+    for (;;) {
+        void *object = NULL;
+        s->filling = s->state == HANDSHAKE ? &s->greeting : s->first;
+        int status = redisReaderGetReply(s->context->reader, &object);
+        if (status != REDIS_OK) {
+            drop_broken(s, now,
+                        s->filling == NULL ? "sent a reply that nobody asked for"
+                                           : "broke its protocol, or memory is out");
+            return false;
+        }
+        if (object == NULL)
+            return true;
+        complete_reply(s, now);
+        if (s->state == CLOSED)
+            return false;
+    }
+}
+
+static bool feed(struct store *s, size_t n, int64_t now) {
+    redisReader *reader = s->context->reader;
+    if (reader->len - reader->pos + n > REPLY_BYTES_MAX) {
+        drop_broken(s, now, "sent a reply of more than 64 MiB");
+        return false;
+    }
+    if (redisReaderFeed(reader, (const char *)read_buffer, n) != REDIS_OK) {
+        drop_broken(s, now, "memory is out for its replies");
+        return false;
+    }
+    s->last_reply = now;
+    return parse_replies(s, now);
+}
+
+/* The end of the stream, or an error of it. */
+static void read_ended(struct store *s, ssize_t n, int64_t now) {
+    char what[256];
+    (void)snprintf(what, sizeof(what), "the connection was lost: %s",
+                   n == 0 ? "closed by Redis" : strerror(errno));
+    if (s->state == READY)
+        drop_broken(s, now, what);
+    else
+        connect_failed(s, E_BACKEND_UNAVAILABLE, now, what);
+}
+
+static void read_replies(struct store *s, int64_t now) {
+    for (;;) {
+        ssize_t n = recv(s->context->fd, read_buffer, sizeof(read_buffer), MSG_DONTWAIT);
+        if (n < 0 && errno == EINTR)
+            continue;
+        if (n < 0 && (errno == EAGAIN || errno == EWOULDBLOCK))
+            return;
+        if (n <= 0) {
+            read_ended(s, n, now);
+            return;
+        }
+        if (!feed(s, (size_t)n, now))
+            return;
+        /* Edge-triggered: a short read has emptied the socket, what comes later is a new edge. */
+        if ((size_t)n < sizeof(read_buffer))
+            return;
+    }
+}
+
+/* --- what the round calls ------------------------------------------------------------------------ */
+
+struct store *store_open(const struct config *config, struct segment *segment,
+                         struct stats_row *row, int epoll, void *tag) {
+    struct store *s = calloc(1, sizeof(*s));
+    if (s == NULL)
+        return NULL;
+    s->config = config;
+    s->segment = segment;
+    s->row = row;
+    s->epoll = epoll;
+    s->tag = tag;
+    s->last = &s->first;
+    s->done_last = &s->done;
+    s->reason = E_BACKEND_UNAVAILABLE;
+    return s;
+}
+
+void store_close(struct store **store) {
+    struct store *s = *store;
+    if (s == NULL)
+        return;
+    if (s->context != NULL)
+        redisFree(s->context);
+    outqueue_fini(&s->hello);
+    outqueue_fini(&s->out);
+    call_fini(&s->greeting);
+    call_fini(&s->ping);
+    free(s);
+    *store = NULL;
+}
+
+enum error store_begin(struct store *s, struct call *call, int64_t now) {
+    enum breaker_position position = breaker_position(&s->segment->breaker);
+    bool refused = position == BREAKER_OPEN || (position == BREAKER_NO_ENTRY && s->state != READY);
+    if (!refused) {
+        maybe_connect(s, now);
+        /* Connecting may have failed at once and opened the breaker. */
+        refused = s->state == CLOSED && breaker_position(&s->segment->breaker) != BREAKER_CLOSED;
+    }
+    if (refused) {
+        stats_add(&s->row->counter[STAT_redis_refusals], 1);
+        enum error reason = breaker_reason(&s->segment->breaker);
+        return reason == OK ? E_BACKEND_UNAVAILABLE : reason;
+    }
+    call_reset(call);
+    call->from = call->to = s->appended;
+    s->mark = outqueue_mark(&s->out);
+    return OK;
+}
+
+void store_append(struct store *s, struct call *call, const struct slice *args, size_t n) {
+    size_t bytes = outqueue_put(&s->out, args, n);
+    s->appended += bytes;
+    call->to += bytes;
+    call->wanted++;
+}
+
+void store_commit(struct store *s, struct call *call, int64_t now) {
+    if (outqueue_failed(&s->out)) {
+        outqueue_rollback(&s->out, s->mark);
+        s->appended = call->from;
+        call->error = E_OUT_OF_MEMORY;
+        call->outcome_known = true;
+        push_done(s, call);
+        return;
+    }
+    int64_t size_ms = (int64_t)((call->to - call->from) / DEADLINE_BYTES_PER_MS);
+    call->deadline = now + (s->config->redis_timeout + size_ms) * NS_PER_MS;
+    call->next = NULL;
+    *s->last = call;
+    s->last = &call->next;
+    if (call != &s->ping)
+        stats_add(&s->row->counter[STAT_redis_commands], call->wanted);
+}
+
+void store_flush(struct store *s, int64_t now) {
+    if (s->state < HANDSHAKE || !s->writable)
+        return;
+    struct outqueue *q = s->state == HANDSHAKE ? &s->hello : &s->out;
+    if (q->unsent == 0)
+        return;
+    ssize_t n = outqueue_send(q, s->context->fd);
+    if (n < 0) {
+        read_ended(s, n, now);
+        return;
+    }
+    if (q == &s->out)
+        s->sent += (uint64_t)n;
+    s->writable = q->unsent == 0;
+}
+
+void store_on_event(struct store *s, uint32_t events, int64_t now) {
+    if (s->context == NULL)
+        return;
+    if (s->state == CONNECTING) {
+        if ((events & (EPOLLOUT | EPOLLERR | EPOLLHUP)) != 0)
+            tcp_connected(s, now);
+        if (s->state != HANDSHAKE)
+            return;
+    }
+    if ((events & EPOLLOUT) != 0)
+        s->writable = true;
+    if ((events & (EPOLLIN | EPOLLRDHUP | EPOLLHUP | EPOLLERR)) != 0)
+        read_replies(s, now);
+}
+
+static void ping_if_idle(struct store *s, int64_t now) {
+    if (s->pinging || s->first != NULL || now - s->last_reply < IDLE_PING_MS * NS_PER_MS)
+        return;
+    call_reset(&s->ping);
+    s->ping.from = s->ping.to = s->appended;
+    s->mark = outqueue_mark(&s->out);
+    store_append(s, &s->ping, (struct slice[]){SLICE("PING")}, 1);
+    s->pinging = true;
+    store_commit(s, &s->ping, now);
+}
+
+static void tick_ready(struct store *s, int64_t now) {
+    if (s->leave_when_idle && s->first == NULL) {
+        drop(s, E_BACKEND_READONLY, now, "is read-only; connecting anew");
+        return;
+    }
+    ping_if_idle(s, now);
+}
+
+static void tick_deadline(struct store *s, int64_t now) {
+    if (s->first == NULL || now < s->first->deadline)
+        return;
+    stats_add(&s->row->counter[STAT_redis_timeouts], 1);
+    breaker_timed_out(&s->segment->breaker, now);
+    drop(s, E_BACKEND_TIMEOUT, now, "did not answer in time");
+}
+
+void store_tick(struct store *s, int64_t now) {
+    tick_deadline(s, now);
+    switch (s->state) {
+    case CLOSED:
+        maybe_connect(s, now);
+        break;
+    case CONNECTING:
+    case HANDSHAKE:
+        if (now >= s->connect_deadline)
+            connect_failed(s, E_BACKEND_TIMEOUT, now, "did not let us in in time");
+        else if (s->context == NULL)
+            try_connect(s, now);
+        break;
+    case READY:
+        tick_ready(s, now);
+        break;
+    }
+    store_flush(s, now);
+}
+
+static int64_t earlier(int64_t a, int64_t b) {
+    return a < b ? a : b;
+}
+
+int64_t store_next_deadline(const struct store *s, int64_t now) {
+    enum { IDLE_MS = 100, RESOLVING_MS = 5 };
+    int64_t next = now + IDLE_MS * NS_PER_MS;
+    if (s->first != NULL)
+        next = earlier(next, s->first->deadline);
+    if (s->state == CONNECTING || s->state == HANDSHAKE)
+        next = earlier(next, s->connect_deadline);
+    if (s->state == CONNECTING && s->context == NULL)
+        next = earlier(next, now + RESOLVING_MS * NS_PER_MS);
+    if (s->state == CLOSED && s->connect_after > now)
+        next = earlier(next, s->connect_after);
+    return next;
+}
+
+struct store_status store_get_status(const struct store *s) {
+    return (struct store_status){
+        .ready = s->state == READY,
+        .reason = s->state == READY ? OK : s->reason,
+        .last_reply = s->last_reply,
+        .policy_refused = atomic_load_explicit(&s->segment->policy_refused, memory_order_relaxed) != 0,
+    };
+}
+
+size_t store_unsent_bytes(const struct store *s) {
+    return s->out.unsent;
+}

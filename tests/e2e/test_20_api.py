@@ -1,0 +1,583 @@
+"""Every endpoint and every status of the contract, through lighttpd and nginx."""
+
+from __future__ import annotations
+
+import json
+import time
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+
+from checks import (ALLOWED_ON_KEY, check_allow, check_common, check_envelope, check_json,
+                    check_problem, check_timestamp, value_text)
+from harness import FRONTS, Front, Larder, Redis, Stack, eventually
+from rawhttp import Http
+
+JSON = (("Content-Type", "application/json"),)
+READ_ONLY = {"GET", "HEAD", "OPTIONS"}
+READ_PATHS = ["/", "/stats", "/health", "/health/live", "/health/ready", "/metrics"]
+
+
+# --- the documents about the service -------------------------------------------------------------
+
+def test_root(http: Http) -> None:
+    """GET / names the service and lists its endpoints."""
+    document = check_json(http.get("/"))
+    assert document["service"] == "Cache Server"
+    assert isinstance(document["version"], str) and document["version"]
+    assert isinstance(document["description"], str) and document["description"]
+    endpoints = document["endpoints"]
+    for name in ("GET /cache/{key}", "PUT /cache/{key}", "DELETE /cache/{key}", "DELETE /cache",
+                 "GET /stats", "GET /health", "GET /health/live", "GET /health/ready",
+                 "GET /metrics"):
+        assert isinstance(endpoints[name], str) and endpoints[name], name
+
+
+def test_health(http: Http) -> None:
+    """GET /health says healthy and when."""
+    document = check_json(http.get("/health"))
+    assert document["status"] == "healthy"
+    check_timestamp(document["timestamp"])
+
+
+@pytest.mark.parametrize("path", ["/health/live", "/health/ready"])
+def test_probes(http: Http, path: str) -> None:
+    """The probes answer 200 JSON while all is well."""
+    check_json(http.get(path))
+
+
+def test_stats_has_the_originals_members(http: Http, key: str) -> None:
+    """GET /stats has the original's six members with their types."""
+    http.put(f"/cache/{key}", {"value": 1})
+    document = check_json(http.get("/stats"))
+    for name in ("total_keys", "hits", "misses"):
+        assert type(document[name]) is int and document[name] >= 0, name
+    assert isinstance(document["hit_rate"], (int, float)) and 0 <= document["hit_rate"] <= 100
+    assert round(document["hit_rate"], 2) == document["hit_rate"]
+    assert isinstance(document["memory_usage"], str)
+    assert document["memory_usage"][-1] in "BKMG" and float(document["memory_usage"][:-1]) > 0
+    assert document["uptime_seconds"] >= 0
+    assert document["total_keys"] >= 1
+
+
+def test_metrics_type(http: Http) -> None:
+    """GET /metrics is Prometheus text 0.0.4."""
+    answer = http.get("/metrics")
+    assert answer.status == 200
+    assert (answer.header("Content-Type") or "").replace(" ", "").startswith(
+        "text/plain;version=0.0.4")
+    check_common(answer)
+
+
+# --- PUT, GET, DELETE ----------------------------------------------------------------------------
+
+@pytest.mark.parametrize("value", [
+    1, -1, 0, 1.5, True, False, None, "", "text", "123", "null", [], {}, [[]], [None], {"": None},
+    {"nested": {"list": [1, "two", None, {"x": []}]}}, "ключ €😀", "\u0000\u001f\u007f\u2028",
+    "a\"b\\c/d", [1] * 1000, "x" * 100_000,
+], ids=str)
+def test_put_get_delete(http: Http, key: str, value: Any) -> None:
+    """Any JSON value is stored, read back with its type, and deleted once."""
+    path = f"/cache/{key}"
+    check_problem(http.get(path), 404, "key-not-found")
+    check_envelope(http.put(path, {"value": value, "ttl": 60}), key, value, 60)
+    check_envelope(http.get(path), key, value, 60, slack=1)
+    deleted = check_json(http.delete(path))
+    assert list(deleted) == ["key", "deleted", "timestamp"]
+    assert deleted["key"] == key and deleted["deleted"] is True
+    check_timestamp(deleted["timestamp"])
+    assert check_problem(http.delete(path), 404, "key-not-found")["detail"] == "Key not found"
+    missing = check_problem(http.get(path), 404, "key-not-found")
+    assert missing["detail"] == "Key not found" and missing["key"] == key
+
+
+def test_put_replaces(http: Http, key: str) -> None:
+    """A second PUT replaces value and ttl."""
+    path = f"/cache/{key}"
+    check_envelope(http.put(path, {"value": "first", "ttl": 10}), key, "first", 10)
+    check_envelope(http.put(path, {"value": [2], "ttl": 100}), key, [2], 100)
+    check_envelope(http.get(path), key, [2], 100, slack=1)
+
+
+@pytest.mark.parametrize("text", [
+    "1e400", "-1E-400", "18446744073709551616", "9007199254740993", "1.10", "-0", "-0.0", "1E5",
+    "1e+05", "0.1", '"\\u0000"', '"\\u00e9\\/\\ud83d\\ude00"', '"é😀"', '{"a":1,"a":2}', "[]", "{}",
+    '[ 1 ,\t2 ]', '{ "b" : 1 , "a" : 2 }', "null", '"123"', '"-ERR"', '"$-1\\r\\n"', '"%s%n%x"',
+])
+def test_values_are_kept_byte_for_byte(stack: Stack, http: Http, key: str, text: str) -> None:
+    """The text of a value comes back as it was spelled, and is what Redis holds."""
+    raw = text.encode()
+    stored = http.put(f"/cache/{key}", b'{ "value" : \n' + raw + b'\t, "ttl" : 60 }')
+    assert stored.status == 200, stored
+    assert value_text(stored.body) == raw
+    assert value_text(http.get(f"/cache/{key}").body) == raw
+    assert stack.redis.ask("GET", key) == raw
+
+
+def test_both_fronts_see_the_same_entry(stack: Stack, key: str) -> None:
+    """What was stored through one web server is read through the other, byte for byte."""
+    with stack.fronts["lighttpd"].http() as one, stack.fronts["nginx"].http() as other:
+        one.put(f"/cache/{key}", b'{"value":[1.10, "\\u00e9"]}')
+        assert value_text(other.get(f"/cache/{key}").body) == b'[1.10, "\\u00e9"]'
+        assert other.delete(f"/cache/{key}").status == 200
+        assert one.get(f"/cache/{key}").status == 404
+
+
+def test_clear(http: Http, stack: Stack, key: str) -> None:
+    """DELETE /cache removes everything and says so."""
+    for i in range(5):
+        http.put(f"/cache/{key}-{i}", {"value": i})
+    document = check_json(http.delete("/cache"))
+    assert list(document) == ["cleared", "timestamp"] and document["cleared"] is True
+    check_timestamp(document["timestamp"])
+    assert http.get(f"/cache/{key}-0").status == 404
+    assert check_json(http.get("/stats"))["total_keys"] == 0
+    assert stack.redis.ask("DBSIZE") == 0
+
+
+def test_a_get_document_can_be_put_back(http: Http, key: str) -> None:
+    """What GET gave is accepted as it stands, under the same key."""
+    path = f"/cache/{key}"
+    http.put(path, b'{"value":{"n":1.10},"ttl":60}')
+    document = http.get(path).body
+    assert http.delete(path).status == 200
+    answer = http.put(path, document)
+    assert answer.status == 200, answer
+    assert value_text(http.get(path).body) == b'{"n":1.10}'
+    check_problem(http.put(f"/cache/{key}-other", document), 422, "key-mismatch")
+    assert http.get(f"/cache/{key}-other").status == 404
+
+
+def test_a_get_document_of_an_odd_key_can_be_put_back(http: Http, key: str) -> None:
+    """The same with a key that JSON must escape."""
+    path = f"/cache/{key}%22%5C%D0%BA%F0%9F%98%80%2F%3Cscript%3E"
+    http.put(path, {"value": 1})
+    document = http.get(path)
+    assert document.json()["key"] == key + '"\\к😀/<script>'
+    assert http.put(path, document.body).status == 200
+
+
+@pytest.mark.parametrize("member", ['"key":1', '"key":null', '"key":""', '"key":["KEY"]',
+                                    '"key":"KEY "'])
+def test_another_key_in_the_document(http: Http, key: str, member: str) -> None:
+    """A document whose `key` isn't the path's key is refused."""
+    body = f'{{"value":1,{member.replace("KEY", key)}}}'.encode()
+    check_problem(http.put(f"/cache/{key}", body), 422, "key-mismatch")
+
+
+# --- ttl -----------------------------------------------------------------------------------------
+
+@pytest.mark.parametrize("text,seconds", [
+    (None, 3600), ("null", 3600), ("1", 1), ("60", 60), ("10.0", 10), ("1e1", 10), ('"10"', 10),
+    ("31536000", 31536000), ("3.1536e7", 31536000), ('"31536000"', 31536000), ("100e-1", 10),
+    ("1.50e2", 150),
+])
+def test_ttl_accepted(stack: Stack, http: Http, key: str, text: str | None, seconds: int) -> None:
+    """A ttl is a whole number of seconds however it is spelled; without one it is the default."""
+    member = f',"ttl":{text}' if text is not None else ""
+    answer = http.put(f"/cache/{key}", f'{{"value":1{member}}}'.encode())
+    check_envelope(answer, key, 1, seconds)
+    assert 0 <= seconds * 1000 - stack.redis.ask("PTTL", key) < 5000
+
+
+BAD_TTLS = ["0", "-1", "-0", "1.5", "0.5", '"1x"', '""', '" 5"', '"5 "', '"+5"', '"0005"', '"٥"',
+            '"5;6"', '"1.0"', '"1e1"', '"-1"', '"0"', "true", "false", "[]", "{}", "[5]",
+            '"null"', "31536001", "2147483648", "4294967296", "4294967297", "9223372036854775807",
+            "9223372036854775808", "18446744073709551617", "1" + "0" * 30, "-1" + "0" * 30,
+            "1e30", "1e400", "1e-400", "1e999999999999", '"99999999999999999999"', "1.0000000001",
+            '"\\u00001"', '"5\\u0000"']
+
+
+@pytest.mark.parametrize("text", BAD_TTLS)
+def test_ttl_refused(stack: Stack, http: Http, key: str, text: str) -> None:
+    """Anything else is 422 with a reason, and nothing is stored."""
+    answer = http.put(f"/cache/{key}", f'{{"value":1,"ttl":{text}}}'.encode())
+    assert "ttl" in check_problem(answer, 422, "invalid-ttl")["detail"]
+    assert stack.redis.ask("EXISTS", key) == 0
+
+
+def test_refused_put_leaves_the_old_value(http: Http, key: str) -> None:
+    """A refused PUT changes neither value nor ttl of what is there."""
+    http.put(f"/cache/{key}", {"value": "old", "ttl": 1000})
+    for body in (b'{"value":1,"ttl":0}', b'{"value":1', b'{"valu":1}', b"[]", b""):
+        assert http.put(f"/cache/{key}", body).status in (400, 422)
+    check_envelope(http.get(f"/cache/{key}"), key, "old", 1000, slack=3)
+
+
+def test_ttl_is_rounded_up_and_ends(stack: Stack, http: Http, key: str) -> None:
+    """What is left is shown rounded up, never 0, and then the key is gone."""
+    http.put(f"/cache/{key}", {"value": 1, "ttl": 2})
+    seen = set()
+    end = time.monotonic() + 10
+    while (answer := http.get(f"/cache/{key}")).status == 200 and time.monotonic() < end:
+        seen.add(answer.json()["ttl"])
+        time.sleep(0.05)
+    assert answer.status == 404
+    assert seen == {1, 2}
+
+
+def test_ttl_of_a_part_of_a_second(stack: Stack, http: Http, key: str) -> None:
+    """1.0001 seconds left are shown as 2, 999 ms as 1."""
+    stack.redis.ask("SET", key, "1", "PX", "999999")
+    assert http.get(f"/cache/{key}").json()["ttl"] == 1000
+    stack.redis.ask("SET", key, "1", "PX", "900")
+    assert http.get(f"/cache/{key}").json()["ttl"] == 1
+
+
+def test_no_expiry_is_null(stack: Stack, http: Http, key: str) -> None:
+    """An entry that doesn't expire shows ttl null, and its document can be put back."""
+    stack.redis.ask("SET", key, "[1]")
+    answer = http.get(f"/cache/{key}")
+    check_envelope(answer, key, [1], None)
+    check_envelope(http.put(f"/cache/{key}", answer.body), key, [1], 3600)
+
+
+def test_default_ttl_zero(new_redis: Callable[..., Redis],
+                          new_larder: Callable[..., Larder]) -> None:
+    """DEFAULT_TTL=0: entries without ttl don't expire, others do."""
+    redis = new_redis()
+    larder = new_larder(redis, workers=1, env={"DEFAULT_TTL": "0"})
+    larder.start()
+    for name, body, ttl in (("a", b'{"value":1}', None), ("b", b'{"value":1,"ttl":null}', None),
+                            ("c", b'{"value":1,"ttl":5}', 5)):
+        check_envelope(larder.fastcgi("PUT", f"/cache/{name}", body), name, 1, ttl)
+        check_envelope(larder.fastcgi("GET", f"/cache/{name}"), name, 1, ttl)
+        assert (redis.ask("PTTL", name) == -1) == (ttl is None)
+    larder.fastcgi("PUT", "/cache/c", b'{"value":2}')
+    assert redis.ask("PTTL", "c") == -1, "a PUT without ttl kept the old one's ttl"
+    check_problem(larder.fastcgi("PUT", "/cache/d", b'{"value":1,"ttl":0}'), 422, "invalid-ttl")
+
+
+def test_max_ttl_option(new_redis: Callable[..., Redis],
+                        new_larder: Callable[..., Larder]) -> None:
+    """MAX_TTL bounds what clients may ask for, and the refusal names the bound."""
+    larder = new_larder(new_redis(), workers=1, max_ttl=100, default_ttl=50)
+    larder.start()
+    assert larder.fastcgi("PUT", "/cache/a", b'{"value":1,"ttl":100}').status == 200
+    answer = larder.fastcgi("PUT", "/cache/a", b'{"value":1,"ttl":101}')
+    assert "100" in check_problem(answer, 422, "invalid-ttl")["detail"]
+
+
+# --- bodies that are refused ---------------------------------------------------------------------
+
+BAD_BODIES: list[tuple[str, bytes, int, str]] = [
+    ("empty", b"", 400, "body-required"),
+    ("white-space", b" \r\n\t ", 400, "invalid-json"),
+    ("open-brace", b"{", 400, "invalid-json"),
+    ("cut-after-colon", b'{"value":', 400, "invalid-json"),
+    ("cut-string", b'{"value":"abc', 400, "invalid-json"),
+    ("trailing-garbage", b'{"value":1}x', 400, "invalid-json"),
+    ("two-documents", b'{"value":1}{"value":2}', 400, "invalid-json"),
+    ("trailing-nul", b'{"value":1}\0', 400, "invalid-json"),
+    ("byte-order-mark", b'\xef\xbb\xbf{"value":1}', 400, "invalid-json"),
+    ("comment", b'{"value":1/**/}', 400, "invalid-json"),
+    ("single-quotes", b"{'value':1}", 400, "invalid-json"),
+    ("trailing-comma", b'{"value":1,}', 400, "invalid-json"),
+    ("nan", b'{"value":NaN}', 400, "invalid-json"),
+    ("minus-01", b'{"value":-01}', 400, "invalid-json"),
+    ("lone-surrogate", b'{"value":"\\ud800"}', 400, "invalid-json"),
+    ("form", b"value=1&ttl=5", 400, "invalid-json"),
+    ("duplicate-ttl", b'{"value":1,"ttl":1,"ttl":9}', 400, "duplicate-field"),
+    ("duplicate-value", b'{"value":1,"value":1}', 400, "duplicate-field"),
+    ("duplicate-escaped", b'{"value":1,"\\u0076alue":2}', 400, "duplicate-field"),
+    ("unknown", b'{"value":1,"tll":5}', 422, "unknown-field"),
+    ("upper-case", b'{"value":1,"TTL":5}', 422, "unknown-field"),
+    ("name-with-nul", b'{"value":1,"ttl\\u0000":5}', 422, "unknown-field"),
+    ("empty-name", b'{"value":1,"":5}', 422, "unknown-field"),
+    ("array", b"[1]", 422, "schema-violation"),
+    ("string", b'"value"', 422, "schema-violation"),
+    ("number", b"5", 422, "schema-violation"),
+    ("null", b"null", 422, "schema-violation"),
+    ("true", b"true", 422, "schema-violation"),
+    ("no-value", b"{}", 422, "schema-violation"),
+    ("only-ttl", b'{"ttl":5}', 422, "schema-violation"),
+]
+
+
+@pytest.mark.parametrize("name,body,status,slug", BAD_BODIES, ids=[b[0] for b in BAD_BODIES])
+def test_bad_bodies(stack: Stack, http: Http, key: str, name: str, body: bytes, status: int,
+                    slug: str) -> None:
+    """A body that isn't the document is refused with its reason, and nothing is stored."""
+    check_problem(http.put(f"/cache/{key}", body), status, slug)
+    assert stack.redis.ask("EXISTS", key) == 0
+    assert http.get("/health/live").status == 200, "the connection is out of step"
+
+
+def test_unknown_member_is_named(http: Http, key: str) -> None:
+    """The refusal of an unknown member says which one."""
+    answer = http.put(f"/cache/{key}", b'{"value":1,"tll":5}')
+    assert "tll" in check_problem(answer, 422, "unknown-field")["detail"]
+    for name in (b"<script>", b"\\u0000\\ud83d\\ude00", "ключ".encode() * 40, b"x" * 5000):
+        answer = http.put(f"/cache/{key}", b'{"value":1,"' + name + b'":5}')
+        check_problem(answer, 422, "unknown-field")
+
+
+def test_put_without_a_length(http: Http, key: str) -> None:
+    """A PUT without any body or length asks for one (lighttpd by 411)."""
+    answer = http.request("PUT", f"/cache/{key}", headers=JSON)
+    if answer.status == 411:
+        assert not answer.is_problem
+    else:
+        check_problem(answer, 400, "body-required")
+
+
+@pytest.mark.parametrize("content_type", [
+    "application/json", "Application/JSON", "application/json;charset=UTF-8",
+    "application/json; charset=utf-8", 'application/json; charset="utf-8"',
+    "Application/JSON ;x=y", "application/json;charset=UTF-8;x=y", None,
+])
+def test_accepted_types(http: Http, key: str, content_type: str | None) -> None:
+    """JSON in any spelling of its type is taken; without a type it is JSON as well."""
+    headers = [("Content-Type", content_type)] if content_type else []
+    assert http.put(f"/cache/{key}", b'{"value":1}', headers).status == 200
+
+
+@pytest.mark.parametrize("content_type", [
+    "text/html", "text/plain", "application/x-www-form-urlencoded", "multipart/form-data",
+    "application/jsonx", "application/json2; charset=utf-8", "xapplication/json", "application",
+    "application/json; charset=utf-16", "application/json; charset=latin1", "json", "*/*",
+    "application/json, text/html", "application/merge-patch+json",
+])
+def test_refused_types(stack: Stack, http: Http, key: str, content_type: str) -> None:
+    """Another type is 415, with a detail that names the right header."""
+    answer = http.put(f"/cache/{key}", b'{"value":1}', [("Content-Type", content_type)])
+    detail = check_problem(answer, 415, "unsupported-media-type")["detail"]
+    assert "Content-Type" in detail and "application/json" in detail
+    assert stack.redis.ask("EXISTS", key) == 0
+
+
+@pytest.mark.parametrize("coding,status", [("gzip", 415), ("br", 415), ("identity", 200),
+                                           ("gzip, identity", 415), ("x", 415)])
+def test_content_codings(http: Http, key: str, coding: str, status: int) -> None:
+    """A coded body is 415: nothing is ever unpacked."""
+    answer = http.put(f"/cache/{key}", b'{"value":1}', [*JSON, ("Content-Encoding", coding)])
+    if status == 415:
+        check_problem(answer, 415, "unsupported-content-coding")
+    assert answer.status == status
+
+
+def test_value_at_the_limit(stack: Stack, http: Http, key: str) -> None:
+    """A value of exactly 1 MiB is stored; one byte more is 413, and the old one stays."""
+    limit = 1 << 20
+    fits = b'"' + b"x" * (limit - 2) + b'"'
+    assert http.put(f"/cache/{key}", b'{"value":' + fits + b"}").status == 200
+    document = check_problem(http.put(f"/cache/{key}", b'{"value":"' + b"y" * (limit - 1) + b'"}'),
+                             413, "value-too-large")
+    assert str(limit) in document["detail"]
+    assert value_text(http.get(f"/cache/{key}").body) == fits
+    assert stack.redis.ask("STRLEN", key) == limit
+
+
+def test_body_far_over_the_limit(http: Http, key: str) -> None:
+    """A body beyond the web server's own limit is 413 as well, and nothing is stored."""
+    answer = http.put(f"/cache/{key}", b'{"value":"' + b"y" * (3 << 20) + b'"}')
+    assert answer.status == 413
+    with http:
+        http.close()
+        assert http.get(f"/cache/{key}").status == 404
+
+
+# --- methods -------------------------------------------------------------------------------------
+
+@pytest.mark.parametrize("method", ["POST", "PATCH", "PROPFIND"])
+def test_methods_of_a_key(http: Http, key: str, method: str) -> None:
+    """A method that a key doesn't take is 405 with Allow."""
+    answer = http.request(method, f"/cache/{key}", b"{}", JSON)
+    check_problem(answer, 405, "method-not-allowed")
+    check_allow(answer, ALLOWED_ON_KEY)
+
+
+@pytest.mark.parametrize("method", ["GET", "HEAD", "PUT", "POST", "PATCH"])
+def test_methods_of_the_cache(http: Http, method: str) -> None:
+    """/cache without a key takes DELETE only."""
+    body = None if method in ("GET", "HEAD") else b'{"value":1}'
+    answer = http.request(method, "/cache", body, JSON)
+    assert answer.status == 405
+    check_allow(answer, {"DELETE", "OPTIONS"})
+    if method != "HEAD":
+        check_problem(answer, 405, "method-not-allowed")
+
+
+@pytest.mark.parametrize("path", READ_PATHS)
+@pytest.mark.parametrize("method", ["PUT", "POST", "DELETE", "PATCH"])
+def test_methods_of_the_documents(http: Http, path: str, method: str) -> None:
+    """The documents about the service are read-only."""
+    body = None if method == "DELETE" else b"{}"
+    answer = http.request(method, path, body, JSON)
+    check_problem(answer, 405, "method-not-allowed")
+    check_allow(answer, READ_ONLY)
+
+
+@pytest.mark.parametrize("path", READ_PATHS)
+def test_head_of_the_documents(http: Http, path: str) -> None:
+    """HEAD answers as GET does, without a body."""
+    head, get = http.request("HEAD", path), http.get(path)
+    assert head.status == get.status == 200
+    assert head.body == b""
+    assert head.header("Content-Type") == get.header("Content-Type")
+    assert int(head.header("Content-Length") or 0) > 0
+    check_common(head)
+
+
+def test_head_of_a_key(http: Http, key: str) -> None:
+    """HEAD of a key has GET's status and length, also for a miss, and never a body."""
+    path = f"/cache/{key}"
+    missed = http.request("HEAD", path)
+    assert (missed.status, missed.body) == (404, b"")
+    assert missed.header("Content-Length") == http.get(path).header("Content-Length")
+    http.put(path, {"value": "x" * 1000, "ttl": 100000})
+    head, get = http.request("HEAD", path), http.get(path)
+    assert (head.status, head.body) == (200, b"")
+    assert head.header("Content-Length") == get.header("Content-Length") == str(len(get.body))
+    assert http.get(path).status == 200, "the connection is out of step"
+
+
+@pytest.mark.parametrize("path,methods", [
+    ("/cache/some-key", ALLOWED_ON_KEY), ("/cache", {"DELETE", "OPTIONS"}),
+    *[(path, READ_ONLY) for path in READ_PATHS],
+])
+def test_options(http: Http, path: str, methods: set[str]) -> None:
+    """OPTIONS is 204 with Allow."""
+    answer = http.request("OPTIONS", path)
+    assert (answer.status, answer.body) == (204, b"")
+    check_allow(answer, methods)
+
+
+@pytest.mark.parametrize("path", ["/unknown", "/cachefoo", "/CACHE/a", "/Cache/a", "/stats/x",
+                                  "/stats/", "/health/", "/health/x", "/metrics/", "/caches",
+                                  "/favicon.ico", "/index.html"])
+@pytest.mark.parametrize("method", ["GET", "PUT", "DELETE", "OPTIONS", "HEAD"])
+def test_unknown_paths(http: Http, method: str, path: str) -> None:
+    """Nothing lives at other paths, whatever the method."""
+    answer = http.request(method, path, b'{"value":1}' if method == "PUT" else None)
+    assert answer.status == 404
+    if method != "HEAD":
+        check_problem(answer, 404, "not-found")
+
+
+# --- query parameters ----------------------------------------------------------------------------
+
+def test_reads_ignore_unknown_parameters(http: Http, key: str) -> None:
+    """GET and HEAD ignore what they don't know."""
+    http.put(f"/cache/{key}", {"value": 1})
+    for query in ("?x=1", "?", "?x=%zz", "?key=other", "?a=1&a=2", "?" + "&".join(["q=1"] * 1500)):
+        assert http.get(f"/cache/{key}{query}").status == 200, query
+        assert http.request("HEAD", f"/cache/{key}{query}").status == 200, query
+    for path in READ_PATHS:
+        assert http.get(path + "?x=1").status == 200, path
+
+
+@pytest.mark.parametrize("method,path", [
+    ("DELETE", "/cache?key=a"), ("DELETE", "/cache?prefix="), ("DELETE", "/cache?%70refix=x"),
+    ("DELETE", "/cache?x"), ("DELETE", "/cache/KEY?x=1"), ("PUT", "/cache/KEY?ttl=5"),
+    ("PUT", "/cache/KEY?x=1"),
+])
+def test_writes_refuse_unknown_parameters(http: Http, key: str, method: str, path: str) -> None:
+    """A write with a parameter that it doesn't know changes nothing at all."""
+    http.put(f"/cache/{key}", {"value": "old"})
+    body = b'{"value":"new"}' if method == "PUT" else None
+    answer = http.request(method, path.replace("KEY", key), body, JSON if body else ())
+    check_problem(answer, 400, "unknown-parameter")
+    check_envelope(http.get(f"/cache/{key}"), key, "old", 3600, slack=2)
+
+
+# --- what other programs keep in Redis -----------------------------------------------------------
+
+@pytest.mark.parametrize("stored,value,encoding", [
+    (b"hello", "hello", None),
+    (b"", "", None),
+    (b"NaN", "NaN", None),
+    (b"01", "01", None),
+    (b'{"a":1', '{"a":1', None),
+    (b'{"a":1}x', '{"a":1}x', None),
+    (b"line\r\n\ttab\0nul\x7f", "line\r\n\ttab\0nul\x7f", None),
+    ("ключ €😀".encode(), "ключ €😀", None),
+    (b'say "hi" \\ /', 'say "hi" \\ /', None),
+    (b"\xff\xfe", "//4=", "base64"),
+    (b"\x80", "gA==", "base64"),
+    (b"caf\xe9", "Y2Fm6Q==", "base64"),
+    (bytes(range(256)), None, "base64"),
+    (b'"\xed\xa0\x80"', "Iu2ggCI=", "base64"),
+    (b" [1, 2]\n", [1, 2], None),
+    (b'{"written":"by another"}', {"written": "by another"}, None),
+], ids=repr)
+def test_foreign_values(stack: Stack, http: Http, key: str, stored: bytes, value: Any,
+                        encoding: str | None) -> None:
+    """JSON is shown as it is, other text as a JSON string, anything else as base64 that says so."""
+    stack.redis.ask("SET", key, stored, "EX", 100)
+    document = check_json(http.get(f"/cache/{key}"))
+    assert document.get("encoding") == encoding
+    if value is None:
+        import base64
+        assert base64.b64decode(document["value"], validate=True) == stored
+    else:
+        assert document["value"] == value
+    assert document["ttl"] in (99, 100)
+    back = http.put(f"/cache/{key}", http.get(f"/cache/{key}").body)
+    assert back.status == 200, f"the document can't be put back: {back}"
+
+
+@pytest.mark.parametrize("make", [("LPUSH", "KEY", "x"), ("HSET", "KEY", "f", "v"),
+                                  ("SADD", "KEY", "x"), ("ZADD", "KEY", "1", "x"),
+                                  ("XADD", "KEY", "*", "f", "v")], ids=lambda m: str(m[0]))
+def test_a_key_of_another_type(stack: Stack, http: Http, key: str, make: tuple[str, ...]) -> None:
+    """A list or hash under a key is 409 to read; other keys, PUT and DELETE are not hindered."""
+    stack.redis.ask(*[key if part == "KEY" else part for part in make])
+    http.put(f"/cache/{key}-other", {"value": 1})
+    document = check_problem(http.get(f"/cache/{key}"), 409, "wrong-type")
+    assert "WRONGTYPE" not in json.dumps(document)
+    check_envelope(http.get(f"/cache/{key}-other"), f"{key}-other", 1, 3600, slack=1)
+    assert http.request("HEAD", f"/cache/{key}").status == 409
+    assert http.put(f"/cache/{key}", {"value": 2}).status == 200
+    check_envelope(http.get(f"/cache/{key}"), key, 2, 3600, slack=1)
+
+
+# --- answers in general --------------------------------------------------------------------------
+
+def test_keys_of_one_entry_are_distinct(http: Http, key: str) -> None:
+    """NFC and NFD spellings of a text, and upper and lower case, are different keys."""
+    names = ["%C3%A9", "e%CC%81", "A", "a"]
+    for i, name in enumerate(names):
+        http.put(f"/cache/{key}{name}", {"value": i})
+    assert [http.get(f"/cache/{key}{n}").json()["value"] for n in names] == [0, 1, 2, 3]
+
+
+@pytest.mark.parametrize("header", [
+    ("X-HTTP-Method-Override", "DELETE"), ("X-HTTP-Method", "DELETE"), ("Proxy", "http://evil"),
+    ("Accept", "image/png"), ("Range", "bytes=0-1"), ("If-Modified-Since", "garbage"),
+    ("If-Modified-Since", "Fri, 31 Dec 9999 23:59:59 GMT"), ("X-Forwarded-For", "1.2.3.4"),
+    ("Accept-Encoding", "gzip, br"), ("Connection", "keep-alive"), ("TE", "trailers"),
+], ids=lambda h: f"{h[0]}: {h[1][:12]}")
+def test_headers_that_change_nothing(http: Http, key: str, header: tuple[str, str]) -> None:
+    """These request headers are ignored: the whole entry comes back and stays."""
+    http.put(f"/cache/{key}", {"value": "whole"})
+    check_envelope(http.get(f"/cache/{key}", [header]), key, "whole", 3600, slack=1)
+    assert http.get(f"/cache/{key}").status == 200
+
+
+@pytest.mark.parametrize("kind", FRONTS)
+def test_many_requests_on_one_connection(stack: Stack, key: str, kind: str) -> None:
+    """300 requests of all kinds on one connection each get their own answer."""
+    front: Front = stack.fronts[kind]
+    with front.http() as http:
+        for i in range(75):
+            path = f"/cache/{key}-{i}"
+            assert http.put(path, {"value": [i, "x" * (i * 37)]}).status == 200
+            assert http.get(path).json()["value"][0] == i
+            assert http.put(path, b"{").status == 400
+            assert http.delete(path).json()["key"] == f"{key}-{i}"
+
+
+def test_reads_may_be_kept_privately_only(http: Http, key: str) -> None:
+    """A hit says that a browser must ask again before it uses a stored copy."""
+    http.put(f"/cache/{key}", {"value": 1})
+    assert http.get(f"/cache/{key}").header("Cache-Control") == "private, no-cache"
+
+
+def test_expired_entries_leave_redis(stack: Stack, http: Http, key: str) -> None:
+    """The ttl is Redis's own: the entry is gone from there too."""
+    http.put(f"/cache/{key}", {"value": 1, "ttl": 1})
+    assert stack.redis.ask("EXISTS", key) == 1
+    eventually(lambda: stack.redis.ask("EXISTS", key) == 0, 5, "the entry expires")
+    assert http.get(f"/cache/{key}").status == 404
