@@ -16,7 +16,23 @@ fi
 status=${answer##*$'\n'} body=${answer%$'\n'*}
 
 say "$url: $status"
-# Flat JSON to lines; quoted text is left as it is.
-sed -E 's/^\{//; s/\}$//; s/,("[A-Za-z_]+":)/\n\1/g' <<<"$body" |
-    sed -E 's/^"([A-Za-z_]+)":[[:space:]]*/  \1: /'
+# JSON, one member a line; what is in quotes stays as it is.
+awk '
+function line() { printf "\n%*s", 2 * depth, "" }
+{
+    for (i = 1; i <= length($0); i++) {
+        c = substr($0, i, 1)
+        if (quoted) {
+            printf "%s", c
+            if (c == "\\") printf "%s", substr($0, ++i, 1)
+            else if (c == "\"") quoted = 0
+        }
+        else if (c == "{" || c == "[") { printf "%s", c; depth++; line() }
+        else if (c == "}" || c == "]") { depth--; line(); printf "%s", c }
+        else if (c == ",") { printf ","; line() }
+        else if (c == ":") printf ": "
+        else if (c != " ") { printf "%s", c; quoted = c == "\"" }
+    }
+    print ""
+}' <<<"$body"
 [ "$status" = 200 ]

@@ -77,7 +77,7 @@ await() {
 # failed NAME: it ended by itself; never returns.
 failed() {
     local name=$1 status=0 how
-    wait "${PID[$name]}" || status=$?
+    wait "${PID[$name]}" 2>/dev/null || status=$?
     how="status $status"
     ((status <= 128)) || how="signal $(kill -l "$((status - 128))")"
     show_log "${LOG[$name]}"
@@ -168,7 +168,7 @@ watch() {
         for name in "${STARTED[@]}"; do
             running "$name" || failed "$name"
         done
-        wait -n "${PID[@]}" || true
+        wait -n "${PID[@]}" 2>/dev/null || true
     done
 }
 
