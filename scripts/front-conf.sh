@@ -20,7 +20,7 @@ die() {
     exit 1
 }
 
-[ $# -eq 4 ] || usage
+[[ $# -eq 4 && $1 == @(lighttpd|nginx) ]] || usage
 front=$1 port=$2 socket=$3 rundir=$4
 conf=$(cd "$(dirname "${BASH_SOURCE[0]}")/../conf" && pwd)/$front.conf
 
@@ -78,7 +78,6 @@ nginx)
     replace socket 2 "server \"unix:$socket\" max_fails=0;"
     replace listen 1 "listen 127.0.0.1:$port backlog=1024;"
     ;;
-*) usage ;;
 esac
 
 left=$(grep -n '#@[a-z]*\( [a-z]*\)\?$' <<<"$text" || true)

@@ -11,7 +11,8 @@
 #include "http/media.h"
 #include "http/problem.h"
 
-/* --- writing the envelope ---------------------------------------------------------------------- */
+/* --- writing the envelope ----------------------------------------------------------------------
+ */
 
 static void put_timestamp(struct buf *body) {
     char text[CLOCK_TIMESTAMP_BYTES];
@@ -54,7 +55,8 @@ static void put_value(struct request *r, struct slice stored) {
     }
 }
 
-/* --- GET --------------------------------------------------------------------------------------- */
+/* --- GET ---------------------------------------------------------------------------------------
+ */
 
 enum step cache_get_plan(struct request *r) {
     struct store *store = r->service->store;
@@ -98,7 +100,8 @@ enum step cache_get_finish(struct request *r) {
     return STEP_ANSWER;
 }
 
-/* --- PUT --------------------------------------------------------------------------------------- */
+/* --- PUT ---------------------------------------------------------------------------------------
+ */
 
 enum step cache_put_plan(struct request *r) {
     struct store *store = r->service->store;
@@ -112,8 +115,8 @@ enum step cache_put_plan(struct request *r) {
         return problem(r, e, NULL);
     char seconds[24];
     int n = snprintf(seconds, sizeof(seconds), "%lld", (long long)r->ttl);
-    struct slice set[] = {SLICE("SET"), key_slice(&r->key), r->value, SLICE("EX"),
-                          {seconds, (size_t)n}};
+    struct slice set[] = {
+        SLICE("SET"), key_slice(&r->key), r->value, SLICE("EX"), {seconds, (size_t)n}};
     store_append(store, &r->call, set, r->ttl > 0 ? 5 : 3);
     store_commit(store, &r->call, r->service->now);
     return STEP_WAIT;
@@ -133,7 +136,8 @@ enum step cache_put_finish(struct request *r) {
     return STEP_ANSWER;
 }
 
-/* --- DELETE ------------------------------------------------------------------------------------ */
+/* --- DELETE ------------------------------------------------------------------------------------
+ */
 
 enum step cache_delete_plan(struct request *r) {
     struct store *store = r->service->store;

@@ -22,8 +22,7 @@ static enum error why_not_ready(const struct service *service) {
     if (position != BREAKER_CLOSED)
         return breaker_reason(breaker);
     /* Connections end for many reasons; this one is being made anew, and requests wait for it. */
-    bool fresh =
-        status.last_reply != 0 && service->now - status.last_reply < FRESH_MS * NS_PER_MS;
+    bool fresh = status.last_reply != 0 && service->now - status.last_reply < FRESH_MS * NS_PER_MS;
     if (fresh)
         return OK;
     return status.reason == OK ? E_BACKEND_UNAVAILABLE : status.reason;

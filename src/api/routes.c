@@ -7,7 +7,8 @@
 /* The path up to "{key}". The compiler folds this for literals, but a static initializer must not
  * depend on that: the length is computed from the literal's size. */
 #define TAKES_KEY(path) (sizeof(path) > sizeof("{key}") && (path)[sizeof(path) - 2] == '}')
-#define FIXED(path)     {path, sizeof(path) - 1 - (TAKES_KEY(path) ? sizeof("{key}") - 1 : 0)}
+#define FIXED(path)                                                                                \
+    { path, sizeof(path) - 1 - (TAKES_KEY(path) ? sizeof("{key}") - 1 : 0) }
 
 static const struct route rows[] = {
 #define ROUTE(name, method, path, plan, finish, summary)                                           \

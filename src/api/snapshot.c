@@ -37,7 +37,7 @@ void snapshot_take(struct snapshot *s, const struct service *service) {
     memset(s, 0, sizeof(*s));
     stats_sum_rows(&s->sum, segment->rows, segment->row_count);
     for (size_t route = 0; route < STATS_ROUTES; route++)
-        for (size_t class = 0; class < STATS_CLASSES; class++)
+        for (size_t class = 0; class < STATS_CLASSES; class ++)
             s->by_class[class] += s->sum.requests[route][class];
     for (size_t i = 0; i < LATENCY_BUCKETS; i++)
         s->answered += s->sum.latency[i];

@@ -5,7 +5,7 @@
 #ifndef LARDER_BASE_ERROR_H
 #define LARDER_BASE_ERROR_H
 
-#define LARDER_MUST_CHECK __attribute__((warn_unused_result))
+#define LARDER_MUST_CHECK         __attribute__((warn_unused_result))
 #define LARDER_PRINTF(fmt, first) __attribute__((format(printf, fmt, first)))
 
 enum error {

@@ -108,7 +108,8 @@ void segment_publish_address(struct segment *segment, const char *numeric) {
     bool end = false;
     for (size_t i = 0; i < SEGMENT_ADDRESS_MAX; i++) {
         end = end || numeric[i] == '\0' || i == SEGMENT_ADDRESS_MAX - 1;
-        atomic_store_explicit(&a->numeric[i], end ? '\0' : numeric[i], memory_order_relaxed);
+        atomic_store_explicit(&a->numeric[i], (char)(end ? '\0' : numeric[i]),
+                              memory_order_relaxed);
     }
     atomic_store_explicit(&a->sequence, odd + 1 == 0 ? 2 : odd + 1, memory_order_release);
 }

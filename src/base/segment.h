@@ -39,7 +39,7 @@ struct segment {
     char magic[8];
     uint32_t version;
     uint32_t row_bytes;
-    uint32_t row_count; /* row 0 is the master's */
+    uint32_t row_count;     /* row 0 is the master's */
     _Atomic uint32_t ready; /* stored last */
     uint64_t bytes;
     int64_t started;      /* clock_monotonic */
@@ -55,8 +55,8 @@ struct segment {
 
 enum { SEGMENT_MASTER_ROW = 0, SEGMENT_FIRST_WORKER_ROW = 1 };
 
-/* Creates `directory`/larder.segment with `workers` worker rows and maps it. E_SYSTEM: the reason is
- * in the log. */
+/* Creates `directory`/larder.segment with `workers` worker rows and maps it. E_SYSTEM: the reason
+ * is in the log. */
 LARDER_MUST_CHECK enum error segment_create(struct segment **segment, const char *directory,
                                             uint32_t workers);
 

@@ -12,8 +12,9 @@ struct slice {
 };
 
 /* Of a string literal: as an initializer of static data, and as a value. */
-#define SLICE_INIT(literal) {(literal), sizeof(literal) - 1}
-#define SLICE(literal)      ((struct slice)SLICE_INIT(literal))
+#define SLICE_INIT(literal)                                                                        \
+    { (literal), sizeof(literal) - 1 }
+#define SLICE(literal) ((struct slice)SLICE_INIT(literal))
 
 static inline struct slice slice_of(const char *cstring) {
     return (struct slice){cstring, strlen(cstring)};

@@ -52,7 +52,7 @@ void stats_sum_rows(struct stats_sum *sum, const struct stats_row *rows, size_t 
         for (size_t k = 0; k < STAT_COUNT; k++)
             sum->counter[k] += stats_read(&row->counter[k]);
         for (size_t route = 0; route < STATS_ROUTES; route++)
-            for (size_t class = 0; class < STATS_CLASSES; class++)
+            for (size_t class = 0; class < STATS_CLASSES; class ++)
                 sum->requests[route][class] += stats_read(&row->requests[route][class]);
         for (size_t k = 0; k < LATENCY_BUCKETS; k++)
             sum->latency[k] += stats_read(&row->latency[k]);
@@ -63,7 +63,7 @@ void stats_sum_rows(struct stats_sum *sum, const struct stats_row *rows, size_t 
 uint64_t stats_total_requests(const struct stats_sum *sum) {
     uint64_t total = 0;
     for (size_t route = 0; route < STATS_ROUTES; route++)
-        for (size_t class = 0; class < STATS_CLASSES; class++)
+        for (size_t class = 0; class < STATS_CLASSES; class ++)
             total += sum->requests[route][class];
     return total;
 }

@@ -32,7 +32,8 @@ enum {
     STATS_ROUTES = 24, /* rows of the route table, at most; the last one counts what matched none */
     STATS_CLASSES = 5, /* 1xx to 5xx */
 
-    /* Latency buckets: 8 per doubling (at most 9 % wide) from 1 us up; the last takes the rest. */
+    /* Latency buckets: 1 us wide up to 16 us, then 8 equal steps per doubling (12.5 % to 6.25 %
+     * wide) up to 134 s; the last takes the rest. */
     LATENCY_STEPS = 8,
     LATENCY_BUCKETS = 25 * LATENCY_STEPS,
 };

@@ -35,7 +35,8 @@ static struct {
     unsigned reads, writes;
 } current;
 
-/* --- libfcgi's system layer ----------------------------------------------------------------------- */
+/* --- libfcgi's system layer
+ * ----------------------------------------------------------------------- */
 
 int OS_LibInit(int stdioFds[3]) {
     (void)stdioFds;
@@ -82,7 +83,8 @@ int OS_Accept(int socket, int fail_on_intr, const char *addresses) {
     return -1;
 }
 
-/* --- decoding ------------------------------------------------------------------------------------- */
+/* --- decoding
+ * ------------------------------------------------------------------------------------- */
 
 struct fcgi *fcgi_open(void) {
     struct fcgi *f = calloc(1, sizeof(*f));
@@ -107,7 +109,8 @@ static const struct {
     size_t length;
     size_t offset;
 } wanted[] = {
-#define PARAM(name, member) {name "=", sizeof(name), offsetof(struct request_params, member)}
+#define PARAM(name, member)                                                                        \
+    { name "=", sizeof(name), offsetof(struct request_params, member) }
     PARAM("REQUEST_METHOD", method),
     PARAM("REQUEST_URI", target),
     PARAM("CONTENT_TYPE", content_type),
@@ -118,8 +121,8 @@ static const struct {
 
 enum { WANTED = sizeof(wanted) / sizeof(wanted[0]) };
 
-/* One pass over the environment; which copy of a parameter counts must not depend on who reads it, so
- * a second one is an error. */
+/* One pass over the environment; which copy of a parameter counts must not depend on who reads it,
+ * so a second one is an error. */
 static void index_params(char **environment, struct request_params *params) {
     bool seen[WANTED] = {false};
     for (char **entry = environment; *entry != NULL; entry++) {
@@ -167,7 +170,8 @@ enum error fcgi_decode(struct fcgi *f, struct slice records, size_t body_bytes,
     return e;
 }
 
-/* --- encoding ------------------------------------------------------------------------------------- */
+/* --- encoding
+ * ------------------------------------------------------------------------------------- */
 
 static bool put(FCGX_Stream *out, struct slice s) {
     return s.n <= INT_MAX && (s.n == 0 || FCGX_PutStr(s.p, (int)s.n, out) == (int)s.n);
@@ -179,8 +183,7 @@ static bool put_body(FCGX_Stream *out, const struct response *r) {
     return put(out, before) && put(out, r->splice) && put(out, after);
 }
 
-enum error fcgi_encode(struct fcgi *f, struct response *response, bool with_body,
-                       struct buf *out) {
+enum error fcgi_encode(struct fcgi *f, struct response *response, bool with_body, struct buf *out) {
     if (buf_failed(&response->body) || buf_failed(&response->fields))
         response_out_of_memory(response);
     buf_reset(&f->head, SIZE_MAX);
@@ -193,7 +196,8 @@ enum error fcgi_encode(struct fcgi *f, struct response *response, bool with_body
     return whole && !buf_failed(out) && !buf_failed(&f->head) ? OK : E_OUT_OF_MEMORY;
 }
 
-/* --- the proof ------------------------------------------------------------------------------------ */
+/* --- the proof
+ * ------------------------------------------------------------------------------------ */
 
 /* A BEGIN record, one parameter, a body of two bytes. */
 static const char canned[] = "\1\1\0\1\0\10\0\0\0\1\1\0\0\0\0\0"

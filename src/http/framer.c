@@ -29,7 +29,8 @@ static bool read_header(const struct buf *input, size_t at, struct record *recor
     return true;
 }
 
-/* --- the parameters: lengths are checked before libfcgi allocates by them ------------------------- */
+/* --- the parameters: lengths are checked before libfcgi allocates by them
+ * ------------------------- */
 
 /* The contents of the PARAMS records as one run of bytes. */
 struct cursor {
@@ -41,17 +42,20 @@ struct cursor {
     size_t left; /* bytes left in all */
 };
 
-static void cursor_fill(struct cursor *c) {
+/* False at the end, which callers that heed `left` never see. */
+static bool cursor_fill(struct cursor *c) {
     struct record record;
     while (c->n == 0 && c->record < c->end && read_header(c->input, c->record, &record)) {
         c->p = (const unsigned char *)c->input->p + c->record + HEADER_BYTES;
         c->n = record.content;
         c->record += record.whole;
     }
+    return c->n > 0;
 }
 
 static unsigned cursor_byte(struct cursor *c) {
-    cursor_fill(c);
+    if (!cursor_fill(c))
+        return 0;
     c->n--;
     c->left--;
     return *c->p++;
@@ -78,8 +82,7 @@ static bool cursor_length(struct cursor *c, size_t *length) {
 /* Passes over n bytes; says whether one of them is NUL. */
 static bool cursor_skip_has_nul(struct cursor *c, size_t n) {
     bool nul = false;
-    while (n > 0) {
-        cursor_fill(c);
+    while (n > 0 && cursor_fill(c)) {
         size_t step = n < c->n ? n : c->n;
         nul = nul || memchr(c->p, 0, step) != NULL;
         c->p += step;
@@ -91,8 +94,8 @@ static bool cursor_skip_has_nul(struct cursor *c, size_t n) {
 }
 
 static enum error check_params(struct framer *f, const struct buf *input) {
-    struct cursor c = {.input = input, .record = f->params_start, .end = f->at,
-                       .left = f->params_bytes};
+    struct cursor c = {
+        .input = input, .record = f->params_start, .end = f->at, .left = f->params_bytes};
     for (size_t count = 0; c.left > 0; count++) {
         size_t name;
         size_t value;
@@ -105,7 +108,8 @@ static enum error check_params(struct framer *f, const struct buf *input) {
     return OK;
 }
 
-/* --- a body over the limit is thrown away as it comes --------------------------------------------- */
+/* --- a body over the limit is thrown away as it comes
+ * --------------------------------------------- */
 
 static void remove_bytes(struct buf *input, size_t at, size_t n) {
     memmove(input->p + at, input->p + at + n, input->n - at - n);
@@ -127,7 +131,8 @@ static void start_discarding(struct framer *f, struct buf *input) {
     f->body_too_large = true;
 }
 
-/* --- one record ----------------------------------------------------------------------------------- */
+/* --- one record
+ * ----------------------------------------------------------------------------------- */
 
 static enum error take_begin(struct framer *f, const struct buf *input,
                              const struct record *record) {
@@ -175,8 +180,8 @@ static enum error take_stdin(struct framer *f, struct buf *input, const struct r
     return OK;
 }
 
-/* How much of a record must be there before it is taken: a record that will be thrown away need not be
- * whole, nor one of a body, whose limit is judged by its header. */
+/* How much of a record must be there before it is taken: a record that will be thrown away need not
+ * be whole, nor one of a body, whose limit is judged by its header. */
 static bool enough_of(const struct framer *f, const struct buf *input, const struct record *record,
                       size_t body_max) {
     bool surplus = f->state == FRAMER_STDIN && record->content > 0 &&

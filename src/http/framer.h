@@ -14,7 +14,7 @@
 #include "base/error.h"
 
 enum {
-    FRAMER_PARAMS_MAX = 65536,       /* bytes of all parameters; nginx sends at most 65,535 */
+    FRAMER_PARAMS_MAX = 65536, /* bytes of all parameters; nginx sends at most 65,535 */
     FRAMER_PARAM_COUNT_MAX = 256,
     FRAMER_DISCARD_MAX = 256 << 20, /* bytes of a body over the limit before we hang up */
 };
@@ -29,8 +29,8 @@ struct framer {
     bool nul_in_params;  /* a parameter that C strings would cut: the request is malformed */
     size_t params_start; /* the first PARAMS record */
     size_t params_bytes;
-    size_t stdin_start; /* the first STDIN record */
-    size_t stdin_bytes; /* bytes of the body that are in the input */
+    size_t stdin_start;  /* the first STDIN record */
+    size_t stdin_bytes;  /* bytes of the body that are in the input */
     bool body_too_large; /* more than the limit came: all of it was thrown away */
     size_t discarded;
     size_t skip; /* bytes of a record being thrown away that have not come yet */
@@ -39,9 +39,9 @@ struct framer {
 /* Back to the start of the next request. */
 void framer_reset(struct framer *f);
 
-/* Walks on. OK: input[0, f->at) is one whole request; what follows belongs to the next. E_AGAIN: more
- * is needed. E_PROTOCOL: hang up. A body of more than `body_max` bytes is removed from the input
- * as it comes. */
+/* Walks on. OK: input[0, f->at) is one whole request; what follows belongs to the next. E_AGAIN:
+ * more is needed. E_PROTOCOL: hang up. A body of more than `body_max` bytes is removed from the
+ * input as it comes. */
 LARDER_MUST_CHECK enum error framer_walk(struct framer *f, struct buf *input, size_t body_max);
 
 #endif

@@ -40,7 +40,8 @@ static struct slice next_part(struct slice *rest) {
 static bool charset_is_utf8(struct slice value) {
     if (value.n >= 2 && value.p[0] == '"' && value.p[value.n - 1] == '"')
         value = (struct slice){value.p + 1, value.n - 2};
-    return equals_ignoring_case(value, SLICE("utf-8")) || equals_ignoring_case(value, SLICE("utf8"));
+    return equals_ignoring_case(value, SLICE("utf-8")) ||
+           equals_ignoring_case(value, SLICE("utf8"));
 }
 
 bool media_is_json(struct slice content_type) {

@@ -49,7 +49,8 @@ struct request {
     struct response response;
 };
 
-/* The parameters a web server passes, as the decoder found them; a missing one is an empty slice. */
+/* The parameters a web server passes, as the decoder found them; a missing one is an empty slice.
+ */
 struct request_params {
     struct slice method;
     struct slice target; /* REQUEST_URI: the raw request target */

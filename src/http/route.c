@@ -7,8 +7,8 @@ static const struct {
     struct slice name;
     enum method method;
 } methods[] = {
-    {SLICE_INIT("GET"), METHOD_GET},       {SLICE_INIT("PUT"), METHOD_PUT},
-    {SLICE_INIT("DELETE"), METHOD_DELETE}, {SLICE_INIT("HEAD"), METHOD_HEAD},
+    {SLICE_INIT("GET"), METHOD_GET},         {SLICE_INIT("PUT"), METHOD_PUT},
+    {SLICE_INIT("DELETE"), METHOD_DELETE},   {SLICE_INIT("HEAD"), METHOD_HEAD},
     {SLICE_INIT("OPTIONS"), METHOD_OPTIONS},
 };
 

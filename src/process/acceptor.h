@@ -18,8 +18,8 @@ struct acceptor {
     int epoll;
     void *listener_tag;
     void *pass_tag;
-    bool listening;       /* both descriptors are in the epoll set */
-    int64_t pause_until;  /* out of descriptors or memory: not before this */
+    bool listening;      /* both descriptors are in the epoll set */
+    int64_t pause_until; /* out of descriptors or memory: not before this */
 };
 
 /* Puts the listener and the passing socket into the epoll set when it is this worker's turn to take

@@ -49,8 +49,7 @@ uint32_t children_find(const struct children *c, pid_t pid) {
 uint32_t children_count(const struct children *c, enum child_state state, uint32_t generation) {
     uint32_t n = 0;
     for (uint32_t i = SEGMENT_FIRST_WORKER_ROW; i < c->count; i++)
-        if (c->slots[i].state == state &&
-            (generation == 0 || c->slots[i].generation == generation))
+        if (c->slots[i].state == state && (generation == 0 || c->slots[i].generation == generation))
             n++;
     return n;
 }

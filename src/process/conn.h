@@ -56,7 +56,8 @@ void conn_close(struct conn **c);
  * closed, between two requests or inside one. E_PROTOCOL. E_OUT_OF_MEMORY. */
 LARDER_MUST_CHECK enum error conn_read(struct conn *c, size_t body_max, int64_t now);
 
-/* Decodes the whole request and starts it. E_PROTOCOL: hang up. Else `*step` is what its plan left. */
+/* Decodes the whole request and starts it. E_PROTOCOL: hang up. Else `*step` is what its plan left.
+ */
 LARDER_MUST_CHECK enum error conn_start(struct conn *c, enum step *step);
 
 /* Encodes the request's response into the output. */

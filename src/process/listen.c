@@ -102,8 +102,9 @@ static enum error make_room(const struct sockaddr_un *address) {
         return E_SYSTEM;
     }
     if (!S_ISSOCK(st.st_mode)) {
-        log_error("listen = %s: there is a file that is no socket; remove it or choose another path",
-                  path);
+        log_error(
+            "listen = %s: there is a file that is no socket; remove it or choose another path",
+            path);
         return E_SYSTEM;
     }
     if (is_alive(address)) {

@@ -18,12 +18,12 @@ struct listener {
     bool inherited; /* from whoever started us: stay in the foreground */
 };
 
-/* Takes a passed descriptor if there is one; `fd` is -1 if there is none. Before anything else opens
- * descriptors. E_SYSTEM: the reason is in the log. */
+/* Takes a passed descriptor if there is one; `fd` is -1 if there is none. Before anything else
+ * opens descriptors. E_SYSTEM: the reason is in the log. */
 LARDER_MUST_CHECK enum error listen_inherit(struct listener *listener);
 
-/* Binds config->listen. A file that a dead process left there is replaced; one with a living listener
- * is refused. E_SYSTEM: the reason is in the log. */
+/* Binds config->listen. A file that a dead process left there is replaced; one with a living
+ * listener is refused. E_SYSTEM: the reason is in the log. */
 LARDER_MUST_CHECK enum error listen_bind(struct listener *listener, const struct config *config);
 
 void listen_close(struct listener *listener, const struct config *config);

@@ -55,7 +55,8 @@ struct master {
     int64_t resolve_after;
 };
 
-/* --- small things ---------------------------------------------------------------------------------- */
+/* --- small things
+ * ---------------------------------------------------------------------------------- */
 
 static struct stats_row *own_row(struct master *m) {
     return &m->segment->rows[SEGMENT_MASTER_ROW];
@@ -86,7 +87,8 @@ static void tell_ready(struct master *m) {
     close_fd(&m->ready_fd);
 }
 
-/* --- forking --------------------------------------------------------------------------------------- */
+/* --- forking
+ * --------------------------------------------------------------------------------------- */
 
 /* In the child: what is the master's alone. The listener, the segment and the pair stay. */
 static void drop_masters_things(struct master *m) {
@@ -95,8 +97,8 @@ static void drop_masters_things(struct master *m) {
     rundir_forget(&m->rundir);
 }
 
-_Noreturn static void run_worker(struct master *m, const struct config *config,
-                                 uint32_t generation, uint32_t slot) {
+_Noreturn static void run_worker(struct master *m, const struct config *config, uint32_t generation,
+                                 uint32_t slot) {
     char role[32];
     struct inherit inherit = {
         .config = config,
@@ -175,7 +177,8 @@ static void resolve(struct master *m, int64_t now) {
         start_resolver(m, now);
 }
 
-/* --- signals and deaths ---------------------------------------------------------------------------- */
+/* --- signals and deaths
+ * ---------------------------------------------------------------------------- */
 
 static void reap(struct master *m, int64_t now) {
     int status;
@@ -248,7 +251,8 @@ static void read_wake(struct master *m) {
         continue;
 }
 
-/* --- reload ---------------------------------------------------------------------------------------- */
+/* --- reload
+ * ---------------------------------------------------------------------------------------- */
 
 static void log_lines(const struct buf *text, void (*say)(const char *format, ...)) {
     const char *p = text->p;
@@ -348,7 +352,8 @@ static void step_reload(struct master *m, int64_t now) {
         abandon_reload(m, now);
 }
 
-/* --- keeping the pool at its size ------------------------------------------------------------------ */
+/* --- keeping the pool at its size
+ * ------------------------------------------------------------------ */
 
 /* A live worker that has served its max_requests; 0 if none. */
 static uint32_t wants_to_leave(const struct master *m) {
@@ -381,7 +386,8 @@ static void step_pool(struct master *m, int64_t now) {
         tell_ready(m);
 }
 
-/* --- the loop -------------------------------------------------------------------------------------- */
+/* --- the loop
+ * -------------------------------------------------------------------------------------- */
 
 static int wait_ms(const struct master *m, int64_t now) {
     int64_t next = now + IDLE_MS * NS_PER_MS;
@@ -427,7 +433,8 @@ static int serve(struct master *m) {
     }
 }
 
-/* --- beginning and end ----------------------------------------------------------------------------- */
+/* --- beginning and end
+ * ----------------------------------------------------------------------------- */
 
 static int open_signals(void) {
     static const int handled[] = {SIGTERM, SIGINT, SIGHUP, SIGUSR1, SIGCHLD};
@@ -435,7 +442,8 @@ static int open_signals(void) {
     (void)sigemptyset(&set);
     for (size_t i = 0; i < sizeof(handled) / sizeof(handled[0]); i++)
         (void)sigaddset(&set, handled[i]);
-    /* Not read here, but a worker's from its first moment: blocked across the fork, none is lost. */
+    /* Not read here, but a worker's from its first moment: blocked across the fork, none is lost.
+     */
     (void)sigaddset(&set, WORKER_SIGNAL_RETIRE);
     (void)signal(SIGPIPE, SIG_IGN);
     if (sigprocmask(SIG_BLOCK, &set, NULL) != 0)

@@ -3,8 +3,8 @@
  * at its size, and serves nothing itself. Signals are facts read in its loop.
  *
  *     TERM, INT  stop: workers finish what they have, then everything is removed
- *     HUP        reload: a new generation of workers with the new configuration, then the old retires
- *     USR1       reopen the log
+ *     HUP        reload: a new generation of workers with the new configuration, then the old
+ * retires USR1       reopen the log
  */
 #ifndef LARDER_PROCESS_MASTER_H
 #define LARDER_PROCESS_MASTER_H
@@ -22,8 +22,8 @@ struct master_setup {
     int ready_fd; /* a byte is written when the pool is up, then it is closed; -1: nobody waits */
 };
 
-/* Runs the service until it is told to stop. Gives the exit code: 0 after a graceful stop. In a forked
- * worker it does not return. */
+/* Runs the service until it is told to stop. Gives the exit code: 0 after a graceful stop. In a
+ * forked worker it does not return. */
 int master_run(const struct master_setup *setup);
 
 #endif

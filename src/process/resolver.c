@@ -31,7 +31,7 @@ int resolver_run(const struct config *config, struct segment *segment) {
             chosen = a;
             break;
         }
-    if (error == 0)
+    if (error == 0 && chosen != NULL)
         error = getnameinfo(chosen->ai_addr, chosen->ai_addrlen, numeric, sizeof(numeric), NULL, 0,
                             NI_NUMERICHOST);
     if (error == 0)

@@ -1,7 +1,7 @@
 /*
- * Redis's host name, looked up where blocking harms nobody: getaddrinfo may take seconds, so neither
- * a worker nor the master calls it. A short-lived child does, and publishes the numeric address in
- * the segment.
+ * Redis's host name, looked up where blocking harms nobody: getaddrinfo may take seconds, so
+ * neither a worker nor the master calls it. A short-lived child does, and publishes the numeric
+ * address in the segment.
  */
 #ifndef LARDER_PROCESS_RESOLVER_H
 #define LARDER_PROCESS_RESOLVER_H

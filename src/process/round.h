@@ -17,11 +17,11 @@
 #include "process/conn.h"
 
 enum {
-    ROUND_TAKE_MAX = 64,          /* requests taken per turn */
-    ROUND_IN_FLIGHT_MAX = 1024,   /* above it new work waits in the web server's queue */
-    ROUND_UNSENT_MAX = 4 << 20,   /* bytes of commands that Redis has not taken yet; likewise */
-    ROUND_BODY_SLACK = 8192,      /* what an envelope may add to max_value */
-    ROUND_PARTIAL_MS = 1000,      /* for a request to become whole, and for an answer to move */
+    ROUND_TAKE_MAX = 64,        /* requests taken per turn */
+    ROUND_IN_FLIGHT_MAX = 1024, /* above it new work waits in the web server's queue */
+    ROUND_UNSENT_MAX = 4 << 20, /* bytes of commands that Redis has not taken yet; likewise */
+    ROUND_BODY_SLACK = 8192,    /* what an envelope may add to max_value */
+    ROUND_PARTIAL_MS = 1000,    /* for a request to become whole, and for an answer to move */
 };
 
 struct round {

@@ -23,7 +23,8 @@ static enum error lock_directory(struct rundir *r, const char *path) {
     if (flock(r->lock, LOCK_EX | LOCK_NB) == 0)
         return OK;
     if (errno == EWOULDBLOCK)
-        log_error("another larderd is running with run_dir %s; stop it or choose another one", path);
+        log_error("another larderd is running with run_dir %s; stop it or choose another one",
+                  path);
     else
         log_error("cannot lock run_dir %s: %m", path);
     return E_SYSTEM;

@@ -40,7 +40,8 @@ struct worker {
 /* What an event's data points to when it is not a connection. */
 static char listener_tag, pass_tag, signal_tag, store_tag;
 
-/* --- signals --------------------------------------------------------------------------------------- */
+/* --- signals
+ * --------------------------------------------------------------------------------------- */
 
 static void set_mode(struct worker *w, enum mode mode) {
     /* Stop beats retire: after it no other worker is left to pass a connection to. */
@@ -78,7 +79,8 @@ static int open_signals(void) {
     return signalfd(-1, &set, SFD_NONBLOCK | SFD_CLOEXEC);
 }
 
-/* --- setting up ------------------------------------------------------------------------------------ */
+/* --- setting up
+ * ------------------------------------------------------------------------------------ */
 
 static void claim_row(struct worker *w) {
     struct stats_row *row = w->row;
@@ -103,7 +105,7 @@ static void wake_master(const struct worker *w) {
 static uint64_t recycle_limit(const struct inherit *inherit) {
     uint64_t limit = (uint64_t)inherit->config->max_requests;
     uint64_t spread = limit * RECYCLE_JITTER / 100;
-    return limit + (spread > 0 ? inherit->row * 7919U % spread : 0);
+    return limit + (spread > 0 ? (uint64_t)inherit->row * 7919U % spread : 0);
 }
 
 static bool add_source(struct worker *w, int fd, void *tag) {
@@ -155,7 +157,8 @@ static void tear_down(struct worker *w) {
         (void)close(w->epoll);
 }
 
-/* --- leaving ---------------------------------------------------------------------------------------- */
+/* --- leaving
+ * ---------------------------------------------------------------------------------------- */
 
 static bool pass_on(void *context, int fd) {
     const struct worker *w = context;
@@ -186,7 +189,8 @@ static void ask_for_replacement(struct worker *w) {
     wake_master(w);
 }
 
-/* --- the loop --------------------------------------------------------------------------------------- */
+/* --- the loop
+ * --------------------------------------------------------------------------------------- */
 
 static int wait_ms(const struct worker *w) {
     int64_t now = w->round.service.now;

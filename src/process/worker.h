@@ -1,4 +1,5 @@
-/* A worker: one process that repeats the round (gather, exchange, scatter) until it is told to go. */
+/* A worker: one process that repeats the round (gather, exchange, scatter) until it is told to go.
+ */
 #ifndef LARDER_PROCESS_WORKER_H
 #define LARDER_PROCESS_WORKER_H
 

@@ -14,9 +14,9 @@
 #include "base/segment.h"
 
 enum breaker_position {
-    BREAKER_CLOSED,  /* Redis is thought to be well */
+    BREAKER_CLOSED,   /* Redis is thought to be well */
     BREAKER_NO_ENTRY, /* a connection or handshake failed: who has a working one may go on */
-    BREAKER_OPEN,    /* Redis stopped answering: nobody uses it */
+    BREAKER_OPEN,     /* Redis stopped answering: nobody uses it */
 };
 
 enum breaker_position breaker_position(const struct breaker_state *b);

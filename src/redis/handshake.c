@@ -64,7 +64,8 @@ static enum error check_version(const struct replies *replies, const struct repl
     if (!reply_info_field(replies_bytes(replies, info), "redis_version", &version))
         return OK;
     (void)snprintf(result->version, sizeof(result->version), "%.*s", (int)version.n, version.p);
-    /* What isn't a version number is some other server's business: only a known old one is refused. */
+    /* What isn't a version number is some other server's business: only a known old one is refused.
+     */
     if (sscanf(result->version, "%d.%d", &major, &minor) == 2 && // NOLINT(cert-err34-c)
         (major < OLDEST_MAJOR || (major == OLDEST_MAJOR && minor < OLDEST_MINOR)))
         return refuse(result, E_BACKEND_REFUSED, "this Redis is too old, 6.2 or newer is needed",
@@ -91,8 +92,8 @@ enum error handshake_check(const struct config *config, const struct replies *re
         r = replies_next(replies, r);
         e = reply_error(replies, r);
     }
-    /* A user who may not call INFO can still be served. Everything else that comes first (NOAUTH, too
-     * many clients) is final. */
+    /* A user who may not call INFO can still be served. Everything else that comes first (NOAUTH,
+     * too many clients) is final. */
     struct slice words = replies_bytes(replies, r);
     bool no_permission = words.n >= 6 && memcmp(words.p, "NOPERM", 6) == 0;
     if (e != OK && !no_permission)

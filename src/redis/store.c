@@ -27,11 +27,11 @@ enum {
     READ_BYTES = 65536,
     KEEP_REPLY_BYTES = 65536,
     KEEP_REPLY_NODES = 4096,
-    READER_IDLE_BYTES = 1 << 20,  /* hiredis frees its buffer when it is empty and larger */
-    REPLY_BYTES_MAX = 64 << 20,   /* a reply beyond this is not ours to carry */
-    IDLE_PING_MS = 500,           /* how soon a Redis that hangs is noticed without a request */
+    READER_IDLE_BYTES = 1 << 20, /* hiredis frees its buffer when it is empty and larger */
+    REPLY_BYTES_MAX = 64 << 20,  /* a reply beyond this is not ours to carry */
+    IDLE_PING_MS = 500,          /* how soon a Redis that hangs is noticed without a request */
     DEADLINE_BYTES_PER_MS = 100 * 1024,
-    FLAP_MS = 100,                /* a connection lost sooner than this after READY is flapping */
+    FLAP_MS = 100, /* a connection lost sooner than this after READY is flapping */
     FLAP_DELAY_MS = 50,
     SAME_FAULT_LOG_S = 60,
 };
@@ -75,7 +75,8 @@ struct store {
 
 static unsigned char read_buffer[READ_BYTES];
 
-/* --- replies: hiredis parses, and builds our nodes instead of its objects ------------------------ */
+/* --- replies: hiredis parses, and builds our nodes instead of its objects ------------------------
+ */
 
 /* hiredis only asks whether an object is NULL, which it takes for "out of memory". */
 static int an_object;
@@ -117,9 +118,11 @@ static void on_free(void *object) {
     (void)object;
 }
 
-static redisReplyObjectFunctions node_functions = {on_string, on_array, on_integer, on_nil, on_free};
+static redisReplyObjectFunctions node_functions = {on_string, on_array, on_integer, on_nil,
+                                                   on_free};
 
-/* --- calls --------------------------------------------------------------------------------------- */
+/* --- calls ---------------------------------------------------------------------------------------
+ */
 
 static void call_reset(struct call *call) {
     buf_reset(&call->replies.nodes, KEEP_REPLY_NODES);
@@ -164,7 +167,8 @@ struct call *store_next_done(struct store *s) {
     return call;
 }
 
-/* --- the end of a connection --------------------------------------------------------------------- */
+/* --- the end of a connection ---------------------------------------------------------------------
+ */
 
 static void fail_all(struct store *s, enum error e) {
     while (s->first != NULL) {
@@ -218,7 +222,8 @@ static void connect_failed(struct store *s, enum error e, int64_t now, const cha
     drop(s, e, now, what);
 }
 
-/* --- the beginning of a connection --------------------------------------------------------------- */
+/* --- the beginning of a connection ---------------------------------------------------------------
+ */
 
 static void begin_handshake(struct store *s) {
     s->state = HANDSHAKE;
@@ -311,9 +316,8 @@ static void count_ready(struct store *s) {
 }
 
 static void note_policy(struct store *s, const struct handshake_result *result) {
-    uint32_t before = atomic_exchange_explicit(&s->segment->policy_refused,
-                                               result->policy_refused ? 1 : 0,
-                                               memory_order_relaxed);
+    uint32_t before = atomic_exchange_explicit(
+        &s->segment->policy_refused, result->policy_refused ? 1 : 0, memory_order_relaxed);
     if (result->policy_refused && before == 0)
         log_warning("Redis keeps its own eviction settings (%s); to let max_memory_policy and "
                     "max_memory apply, allow this user CONFIG SET",
@@ -339,7 +343,8 @@ static void finish_handshake(struct store *s, int64_t now) {
     log_info("connected to Redis %s", result.version);
 }
 
-/* --- reading ------------------------------------------------------------------------------------- */
+/* --- reading -------------------------------------------------------------------------------------
+ */
 
 static void note_error_reply(struct store *s, const struct call *call, int64_t now) {
     char what[256];
@@ -435,7 +440,8 @@ static void read_replies(struct store *s, int64_t now) {
     }
 }
 
-/* --- what the round calls ------------------------------------------------------------------------ */
+/* --- what the round calls ------------------------------------------------------------------------
+ */
 
 struct store *store_open(const struct config *config, struct segment *segment,
                          struct stats_row *row, int epoll, void *tag) {
@@ -612,7 +618,8 @@ struct store_status store_get_status(const struct store *s) {
         .ready = s->state == READY,
         .reason = s->state == READY ? OK : s->reason,
         .last_reply = s->last_reply,
-        .policy_refused = atomic_load_explicit(&s->segment->policy_refused, memory_order_relaxed) != 0,
+        .policy_refused =
+            atomic_load_explicit(&s->segment->policy_refused, memory_order_relaxed) != 0,
     };
 }
 

@@ -40,10 +40,10 @@ void call_fini(struct call *call);
 
 /* What the worker needs to know of the connection, for /health and /stats. */
 struct store_status {
-    bool ready;           /* a handshake succeeded on the present connection */
-    enum error reason;    /* why not; OK when ready */
-    int64_t last_reply;   /* clock_monotonic; 0: none yet */
-    bool policy_refused;  /* Redis refused CONFIG SET at the present connection's handshake */
+    bool ready;          /* a handshake succeeded on the present connection */
+    enum error reason;   /* why not; OK when ready */
+    int64_t last_reply;  /* clock_monotonic; 0: none yet */
+    bool policy_refused; /* Redis refused CONFIG SET at the present connection's handshake */
 };
 
 /* Allocates a store in the present process; it must not be carried across a fork. `epoll` is where

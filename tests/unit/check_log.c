@@ -32,9 +32,7 @@ static void path_in_dir(char out[PATH_MAX], const char *name) {
 }
 
 static void setup(void) {
-    const char *tmp = getenv("TMPDIR");
-    int n = snprintf(dir, sizeof(dir), "%s/larder-log.XXXXXX", tmp != NULL ? tmp : "/tmp");
-    ck_assert(n > 0 && n < 1000);
+    (void)snprintf(dir, sizeof(dir), "/tmp/larder-log.XXXXXX");
     ck_assert_ptr_nonnull(mkdtemp(dir));
     path_in_dir(file, "larder.log");
     saved_stderr = fcntl(STDERR_FILENO, F_DUPFD_CLOEXEC, 10);
