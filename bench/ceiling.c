@@ -1,8 +1,8 @@
 /*
- * larder-ceiling: the ceiling of the FastCGI hop, for the benchmark. larderd's own engine, processes
- * and options, with a route table of its own: GET and PUT of /cache/{key} are answered at once with
- * a constant and ask nothing of Redis. What larderd reaches of its throughput is what handlers and
- * Redis leave of it.
+ * larder-ceiling: the ceiling of the FastCGI hop, for the benchmark. larderd's own engine,
+ * processes and options, with a route table of its own: GET and PUT of /cache/{key} are answered at
+ * once with a constant and ask nothing of Redis. What larderd reaches of its throughput is what
+ * handlers and Redis leave of it.
  *
  *     larder-ceiling BODY [OPTION OF larderd]...
  *

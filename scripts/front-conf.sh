@@ -75,7 +75,7 @@ nginx)
     for kind in fastcgi proxy uwsgi scgi; do
         replace "temp $kind" 1 "${kind}_temp_path \"$rundir/nginx-$kind\";"
     done
-    replace socket 2 "server \"unix:$socket\" max_fails=0;"
+    replace socket 1 "server \"unix:$socket\";"
     replace listen 1 "listen 127.0.0.1:$port backlog=1024;"
     ;;
 esac

@@ -34,9 +34,9 @@ step "cppcheck" "$RUN/cppcheck.log" cppcheck --quiet --error-exitcode=1 --inline
     --std=c11 -j "$(nproc)" --enable=warning,performance,portability --library=posix \
     -Isrc -I. -DHAVE_CONFIG_H "${folders[@]}"
 read -ra flags <<<"$(pkg-config --cflags fcgi hiredis json-c check 2>/dev/null || true)"
-export CLANG_TIDY_FLAGS="-std=c17 -D_GNU_SOURCE -DHAVE_CONFIG_H -Isrc -I. ${flags[*]}"
+export CLANG_TIDY_FLAGS="-std=c17 -include config.h -DLARDER_SYSCONFDIR=\"/etc\" -Isrc -Itests/unit -I. ${flags[*]}"
 # shellcheck disable=SC2016  # expanded by the inner shell
 step "clang-tidy" "$RUN/clang-tidy.log" bash -c \
-    'printf "%s\0" "$@" | xargs -0 -n 4 -P "$(nproc)" sh -c '\''clang-tidy --quiet "$@" -- $CLANG_TIDY_FLAGS'\'' sh' \
+    'printf "%s\0" "$@" | xargs -0 -n 1 -P "$(nproc)" sh -c '\''clang-tidy --quiet "$@" -- $CLANG_TIDY_FLAGS'\'' sh' \
     bash "${sources[@]}"
 step "shellcheck" "$RUN/shellcheck.log" shellcheck -x quickstart .ci/run scripts/*.sh

@@ -1,6 +1,8 @@
 /* larderd: options, then the master. */
+#include <fcntl.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <unistd.h>
 
 #include "api/routes.h"
 #include "base/config.h"
@@ -27,6 +29,19 @@ static int show_config(const struct config *config) {
     return EXIT_SUCCESS;
 }
 
+/* A descriptor 0 to 2 that is closed would be taken by the next open: by a socket that a stray line on
+ * standard error would then break. */
+static bool fill_standard_descriptors(void) {
+    int fd;
+    do {
+        fd = open("/dev/null", O_RDWR | O_CLOEXEC);
+    } while (fd >= 0 && fd <= STDERR_FILENO);
+    if (fd < 0)
+        return false;
+    (void)close(fd);
+    return true;
+}
+
 static int run(const struct config *config, int argc, char **argv) {
     struct master_setup setup = {
         .config = config,
@@ -36,6 +51,8 @@ static int run(const struct config *config, int argc, char **argv) {
         .ready_fd = -1,
     };
     log_set_role("larderd");
+    if (!fill_standard_descriptors())
+        return EXIT_FAILURE;
     /* First of all: a passed descriptor has a number that the next open would take. */
     if (listen_inherit(&setup.listener) != OK)
         return EXIT_FAILURE;

@@ -98,13 +98,22 @@ void segment_destroy(struct segment **segment, const char *directory) {
     *segment = NULL;
 }
 
-void segment_publish_address(struct segment *segment, const char *numeric) {
+/* FNV-1a, 64 bits: tells apart the few names that one configuration ever had. */
+static uint64_t hash_name(const char *name) {
+    uint64_t h = UINT64_C(0xcbf29ce484222325);
+    for (; *name != '\0'; name++)
+        h = (h ^ (unsigned char)*name) * UINT64_C(0x100000001b3);
+    return h;
+}
+
+void segment_publish_address(struct segment *segment, const char *host, const char *numeric) {
     struct resolved_address *a = &segment->address;
     uint32_t sequence = atomic_load_explicit(&a->sequence, memory_order_relaxed);
     /* A writer that died in the middle left it odd; the next even number is two steps on. */
     uint32_t odd = sequence | 1U;
     atomic_store_explicit(&a->sequence, odd, memory_order_relaxed);
     atomic_thread_fence(memory_order_release);
+    atomic_store_explicit(&a->host, hash_name(host), memory_order_relaxed);
     bool end = false;
     for (size_t i = 0; i < SEGMENT_ADDRESS_MAX; i++) {
         end = end || numeric[i] == '\0' || i == SEGMENT_ADDRESS_MAX - 1;
@@ -114,14 +123,16 @@ void segment_publish_address(struct segment *segment, const char *numeric) {
     atomic_store_explicit(&a->sequence, odd + 1 == 0 ? 2 : odd + 1, memory_order_release);
 }
 
-bool segment_read_address(const struct segment *segment, char out[SEGMENT_ADDRESS_MAX]) {
+bool segment_read_address(const struct segment *segment, const char *host,
+                          char out[SEGMENT_ADDRESS_MAX]) {
     const struct resolved_address *a = &segment->address;
     uint32_t before = atomic_load_explicit(&a->sequence, memory_order_acquire);
     if (before == 0 || before % 2 != 0)
         return false;
+    bool same_host = atomic_load_explicit(&a->host, memory_order_relaxed) == hash_name(host);
     for (size_t i = 0; i < SEGMENT_ADDRESS_MAX; i++)
         out[i] = atomic_load_explicit(&a->numeric[i], memory_order_relaxed);
     out[SEGMENT_ADDRESS_MAX - 1] = '\0';
     atomic_thread_fence(memory_order_acquire);
-    return atomic_load_explicit(&a->sequence, memory_order_relaxed) == before;
+    return same_host && atomic_load_explicit(&a->sequence, memory_order_relaxed) == before;
 }

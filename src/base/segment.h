@@ -29,9 +29,11 @@ struct breaker_state {
 };
 
 /* Redis's numeric address, as the resolver last found it. One writer; `sequence` is odd while it
- * writes and 0 before the first time. */
+ * writes and 0 before the first time. During a reload two generations may mean different hosts, so
+ * the address says whose it is. */
 struct resolved_address {
     _Atomic uint32_t sequence;
+    _Atomic uint64_t host; /* hash of the name it was found for */
     _Atomic char numeric[SEGMENT_ADDRESS_MAX];
 };
 
@@ -63,10 +65,13 @@ LARDER_MUST_CHECK enum error segment_create(struct segment **segment, const char
 /* Unmaps it, removes the file and leaves NULL. Only the process that created it. */
 void segment_destroy(struct segment **segment, const char *directory);
 
-/* Publishes a numeric address (at most SEGMENT_ADDRESS_MAX - 1 bytes); one writer at a time. */
-void segment_publish_address(struct segment *segment, const char *numeric);
+/* Publishes the numeric address of `host` (at most SEGMENT_ADDRESS_MAX - 1 bytes); one writer at a
+ * time. */
+void segment_publish_address(struct segment *segment, const char *host, const char *numeric);
 
-/* Copies the address out, NUL-terminated; false if none is known yet or it is changing just now. */
-bool segment_read_address(const struct segment *segment, char out[SEGMENT_ADDRESS_MAX]);
+/* Copies the address of `host` out, NUL-terminated; false if it is not known (yet) or is changing
+ * just now. */
+bool segment_read_address(const struct segment *segment, const char *host,
+                          char out[SEGMENT_ADDRESS_MAX]);
 
 #endif

@@ -9,6 +9,7 @@ void request_fini(struct request *r) {
 }
 
 void request_reset(struct request *r) {
+    call_release(&r->call);
     response_reset(&r->response);
     r->route = NULL;
     r->path = r->query = r->content_type = r->content_encoding = (struct slice){0};

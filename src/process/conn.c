@@ -90,7 +90,6 @@ enum error conn_read(struct conn *c, size_t body_max, int64_t now) {
 enum error conn_start(struct conn *c, enum step *step) {
     struct request_params params;
     struct framer *f = &c->framer;
-    buf_reset(&c->body, KEEP_BODY);
     enum error e = fcgi_decode(c->fcgi, (struct slice){c->in.p, f->at},
                                f->body_too_large ? 0 : f->stdin_bytes, &params, &c->body);
     if (e != OK)
@@ -100,7 +99,6 @@ enum error conn_start(struct conn *c, enum step *step) {
     /* What came early belongs to the next request; it stays in the buffer. */
     buf_consume(&c->in, f->at);
     c->partial_since = 0;
-    request_reset(&c->request);
     *step = request_start(&c->request, &params, buf_slice(&c->body), f->body_too_large);
     return OK;
 }
@@ -127,7 +125,9 @@ enum error conn_write(struct conn *c, int64_t now) {
 }
 
 void conn_next(struct conn *c) {
+    request_reset(&c->request);
     buf_reset(&c->out, KEEP_OUT);
+    buf_reset(&c->body, KEEP_BODY);
     if (c->in.n == 0)
         buf_reset(&c->in, KEEP_IN);
     framer_reset(&c->framer);

@@ -27,8 +27,9 @@ enum error daemon_detach(int *ready_fd) {
     }
     (void)close(pipes[0]);
     int null = open("/dev/null", O_RDWR | O_CLOEXEC);
-    /* Standard error stays: it is the log unless there is a log_file. */
-    if (pid < 0 || setsid() < 0 || chdir("/") != 0 || null < 0 || dup2(null, STDIN_FILENO) < 0 ||
+    /* Standard error stays: it is the log unless there is a log_file. So does the directory: a
+     * reload opens a relative --config again. */
+    if (pid < 0 || setsid() < 0 || null < 0 || dup2(null, STDIN_FILENO) < 0 ||
         dup2(null, STDOUT_FILENO) < 0) {
         if (null >= 0)
             (void)close(null);

@@ -3,6 +3,7 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <grp.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/socket.h>
@@ -119,22 +120,41 @@ static enum error make_room(const struct sockaddr_un *address) {
     return E_SYSTEM;
 }
 
-static bool bind_with_mode(int fd, const struct sockaddr_un *address, mode_t mode) {
+/* The group's id, or -1 for none; false if there is no such group. */
+static bool find_group(const char *name, gid_t *group) {
+    *group = (gid_t)-1;
+    if (name[0] == '\0')
+        return true;
+    const struct group *entry = getgrnam(name);
+    if (entry == NULL) {
+        log_error("listen_group = %s: there is no such group", name);
+        return false;
+    }
+    *group = entry->gr_gid;
+    return true;
+}
+
+static bool bind_with_mode(int fd, const struct sockaddr_un *address, gid_t group, mode_t mode) {
     /* Nobody may connect before the mode is set. */
     mode_t before = umask(0177);
     int status = bind(fd, (const struct sockaddr *)address, sizeof(*address));
     (void)umask(before);
-    return status == 0 && chmod(address->sun_path, mode) == 0;
+    return status == 0 &&
+           (group == (gid_t)-1 || chown(address->sun_path, (uid_t)-1, group) == 0) &&
+           chmod(address->sun_path, mode) == 0;
 }
 
 enum error listen_bind(struct listener *listener, const struct config *config) {
     struct sockaddr_un address;
+    gid_t group;
+    if (!find_group(config->listen_group, &group))
+        return E_SYSTEM;
     fill_address(&address, config->listen);
     enum error e = make_room(&address);
     if (e != OK)
         return e;
     int fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
-    if (fd >= 0 && bind_with_mode(fd, &address, (mode_t)config->listen_mode) &&
+    if (fd >= 0 && bind_with_mode(fd, &address, group, (mode_t)config->listen_mode) &&
         listen(fd, (int)config->listen_backlog) == 0) {
         *listener = (struct listener){.fd = fd, .bound = true};
         return OK;

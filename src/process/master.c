@@ -151,13 +151,13 @@ static bool spawn_worker(struct master *m, const struct config *config, uint32_t
     return true;
 }
 
-static void start_resolver(struct master *m, int64_t now) {
+static void start_resolver(struct master *m, const struct config *config, int64_t now) {
     m->resolve_after = now + RESOLVE_EVERY_MS * NS_PER_MS;
     m->resolver = fork();
     if (m->resolver == 0) {
         log_set_role("resolver");
         drop_masters_things(m);
-        int status = resolver_run(&m->config, m->segment);
+        int status = resolver_run(config, m->segment);
         children_fini(&m->children);
         exit(status);
     }
@@ -167,14 +167,24 @@ static void start_resolver(struct master *m, int64_t now) {
     }
 }
 
-/* Looks the name up at the start, and again whenever a worker could not connect. */
+/* Whether the configuration needs a name looked up that nobody has looked up for it yet. */
+static bool address_is_missing(const struct master *m, const struct config *config) {
+    char address[SEGMENT_ADDRESS_MAX];
+    return config->redis_socket[0] == '\0' &&
+           !segment_read_address(m->segment, config->redis_host, address);
+}
+
+/* Looks the name up again whenever a worker could not connect; during a reload the new generation's
+ * name is the one that matters. */
 static void resolve(struct master *m, int64_t now) {
-    bool wanted = atomic_load_explicit(&m->segment->resolve_wanted, memory_order_relaxed) != 0;
+    const struct config *config = m->reloading ? &m->fresh : &m->config;
+    bool wanted = atomic_load_explicit(&m->segment->resolve_wanted, memory_order_relaxed) != 0 ||
+                  address_is_missing(m, config);
     if (!wanted || m->resolver != 0 || now < m->resolve_after)
         return;
     atomic_store_explicit(&m->segment->resolve_wanted, 0, memory_order_relaxed);
-    if (!resolver_try_numeric(&m->config, m->segment))
-        start_resolver(m, now);
+    if (!resolver_try_numeric(config, m->segment))
+        start_resolver(m, config, now);
 }
 
 /* --- signals and deaths
@@ -300,6 +310,8 @@ static void begin_reload(struct master *m, int64_t now) {
     m->reloading = true;
     m->reload_deadline = now + RELOAD_MS * NS_PER_MS;
     m->last_generation++;
+    m->resolve_after = now;
+    resolve(m, now);
     for (uint32_t i = 0; i < worker_target(&m->fresh); i++)
         if (!spawn_worker(m, &m->fresh, m->last_generation, now))
             break;
@@ -315,14 +327,10 @@ static void dismiss_generation(struct master *m, bool current, int signal, int64
 }
 
 static void commit_reload(struct master *m, int64_t now) {
-    bool elsewhere = strcmp(m->config.redis_host, m->fresh.redis_host) != 0 ||
-                     strcmp(m->config.redis_socket, m->fresh.redis_socket) != 0;
     m->config = m->fresh;
     m->generation = m->last_generation;
     m->reloading = false;
     stats_add(&own_row(m)->counter[STAT_reloads], 1);
-    if (elsewhere)
-        atomic_store_explicit(&m->segment->resolve_wanted, 1, memory_order_relaxed);
     if (log_open(m->config.log_file, (enum log_level)m->config.log_level) != OK)
         log_error("cannot open log_file %s: %m; the old log stays", m->config.log_file);
     dismiss_generation(m, false, WORKER_SIGNAL_RETIRE, now);
@@ -489,9 +497,8 @@ static void tear_down(struct master *m) {
 static void resolve_first(struct master *m) {
     if (resolver_try_numeric(&m->config, m->segment))
         return;
-    char address[SEGMENT_ADDRESS_MAX];
-    start_resolver(m, clock_monotonic());
-    for (int i = 0; i < RESOLVER_WAIT_MS && !segment_read_address(m->segment, address); i++)
+    start_resolver(m, &m->config, clock_monotonic());
+    for (int i = 0; i < RESOLVER_WAIT_MS && address_is_missing(m, &m->config); i++)
         (void)poll(NULL, 0, 1);
 }
 

@@ -15,7 +15,7 @@ bool resolver_try_numeric(const struct config *config, struct segment *segment) 
     if (inet_pton(AF_INET, config->redis_host, address) != 1 &&
         inet_pton(AF_INET6, config->redis_host, address) != 1)
         return false;
-    segment_publish_address(segment, config->redis_host);
+    segment_publish_address(segment, config->redis_host, config->redis_host);
     return true;
 }
 
@@ -35,7 +35,7 @@ int resolver_run(const struct config *config, struct segment *segment) {
         error = getnameinfo(chosen->ai_addr, chosen->ai_addrlen, numeric, sizeof(numeric), NULL, 0,
                             NI_NUMERICHOST);
     if (error == 0)
-        segment_publish_address(segment, numeric);
+        segment_publish_address(segment, config->redis_host, numeric);
     else
         log_warning("cannot resolve redis_host %s: %s", config->redis_host, gai_strerror(error));
     if (list != NULL)

@@ -137,7 +137,7 @@ static void count_answer(struct round *r, const struct request *request) {
 
 /* The answer is sent: the connection goes, or takes its next request. */
 static void answer_sent(struct round *r, struct conn *c) {
-    bool keep = c->framer.keep;
+    bool keep = c->framer.keep && !r->last_answers;
     conn_next(c);
     if (!keep || c->hung_up) {
         close_conn(r, c);

@@ -34,6 +34,7 @@ struct round {
     uint32_t in_flight;
     uint64_t answered;
     size_t body_max;
+    bool last_answers; /* connections are closed after their answer, kept or not */
 };
 
 void round_init(struct round *r, struct service service, int epoll);

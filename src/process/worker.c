@@ -48,6 +48,7 @@ static void set_mode(struct worker *w, enum mode mode) {
     if (mode <= w->mode)
         return;
     w->mode = mode;
+    w->round.last_answers = mode == STOPPING;
     acceptor_stop(&w->acceptor);
     atomic_store_explicit(&w->row->state, WORKER_RETIRING, memory_order_relaxed);
 }
@@ -243,6 +244,7 @@ static bool turn(struct worker *w) {
     store_tick(w->store, now);
     /* A deadline or a refused connection has failed calls: they are answered in this turn. */
     round_scatter(&w->round);
+    store_flush(w->store, now);
     tick(w, now);
     round_end_turn(&w->round);
     return true;

@@ -64,7 +64,7 @@ struct slice replies_bytes(const struct replies *list, const struct reply *r) {
 
 /* `text` begins with `words`, and the last of them ends there: BUSY is not BUSYKEY. */
 static bool begins_with(struct slice text, struct slice words) {
-    if (text.n < words.n || memcmp(text.p, words.p, words.n) != 0)
+    if (text.n == 0 || text.n < words.n || memcmp(text.p, words.p, words.n) != 0)
         return false;
     return text.n == words.n || text.p[words.n] == ' ';
 }

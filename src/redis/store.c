@@ -124,9 +124,13 @@ static redisReplyObjectFunctions node_functions = {on_string, on_array, on_integ
 /* --- calls ---------------------------------------------------------------------------------------
  */
 
-static void call_reset(struct call *call) {
+void call_release(struct call *call) {
     buf_reset(&call->replies.nodes, KEEP_REPLY_NODES);
     buf_reset(&call->replies.bytes, KEEP_REPLY_BYTES);
+}
+
+static void call_reset(struct call *call) {
+    call_release(call);
     call->next = NULL;
     call->wanted = call->got = 0;
     call->error = OK;
@@ -239,7 +243,7 @@ static bool open_context(struct store *s) {
         s->context = redisConnectUnixNonBlock(s->config->redis_socket);
         return true;
     }
-    if (!segment_read_address(s->segment, address))
+    if (!segment_read_address(s->segment, s->config->redis_host, address))
         return false;
     s->context = redisConnectNonBlock(address, (int)s->config->redis_port);
     return true;

@@ -38,6 +38,9 @@ struct call {
 /* Frees what the call has allocated. It must not be queued. */
 void call_fini(struct call *call);
 
+/* Drops its replies, and the memory of large ones. It must not be queued. */
+void call_release(struct call *call);
+
 /* What the worker needs to know of the connection, for /health and /stats. */
 struct store_status {
     bool ready;          /* a handshake succeeded on the present connection */

@@ -147,18 +147,22 @@ class Workspace:
 
     def orphans(self) -> list[str]:
         """Children of this process that run, after the dead have been collected."""
-        while True:
-            try:
-                pid, _ = os.waitpid(-1, os.WNOHANG)
-            except ChildProcessError:
-                break
-            if pid == 0:
-                break
+        self._reap()
         found = []
         for pid in children(os.getpid()):
             command = Path(f"/proc/{pid}/cmdline").read_bytes().replace(b"\0", b" ")
             found.append(f"{pid} {command.decode(errors='replace')}")
         return found
+
+    @staticmethod
+    def _reap() -> None:
+        while True:
+            try:
+                pid, _ = os.waitpid(-1, os.WNOHANG)
+            except ChildProcessError:
+                return
+            if pid == 0:
+                return
 
     def close(self) -> None:
         """Asserts that nothing was left behind, and removes the root."""
@@ -166,6 +170,8 @@ class Workspace:
         for process in list(self.running):
             process.abandon()
         running = eventually_empty(self.orphans)
+        for line in running:
+            os.kill(int(line.split()[0]), signal.SIGKILL)
         found = self.findings()
         shutil.rmtree(self.root)
         assert not left, f"left running by their tests: {left}"
@@ -335,7 +341,7 @@ class Larder(Process):
 
     def arguments(self) -> list[str]:
         """Its command line after the program's name."""
-        return [part for name, value in self.options.items() for part in (f"--{name}", str(value))]
+        return [f"--{name}={value}" for name, value in self.options.items()]
 
     def environment(self) -> dict[str, str]:
         """What it finds in its environment, with the sanitizers told to write into files."""

@@ -121,7 +121,7 @@ def check_http(stack: Stack, http: Http, key: str, tail: bytes, expected: Expect
         else:
             assert answer.status == expected and not answer.is_problem, answer
         assert answer.header("Set-Cookie") is None
-        assert tail in (b"", b"/", b"%", b"%2") or tail not in answer.body, "raw bytes reflected"
+        assert len(tail) < 3 or tail not in answer.body, "raw bytes reflected"
     assert stack.redis.ask("KEYS", key + "*") == []
 
 

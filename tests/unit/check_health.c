@@ -1,6 +1,7 @@
 /* /health, /health/live, /health/ready: what they say of a Redis that comes and goes. */
 #include "units.h"
 
+#include <stdio.h>
 #include <string.h>
 
 #include "api/handlers.h"

@@ -17,6 +17,8 @@
 
 enum { WORKERS = 3 };
 
+#define HOST "redis.example"
+
 static char dir[PATH_MAX];
 static char file[PATH_MAX];
 static char fresh[PATH_MAX];
@@ -90,7 +92,7 @@ START_TEST(everything_else_in_it_is_zero) {
     ck_assert_uint_eq(stats_total_requests(&sum), 0);
     ck_assert_uint_eq(segment->rows[segment->row_count - 1].state, WORKER_NONE);
     ck_assert_uint_eq(segment->breaker.state, 0);
-    ck_assert(!segment_read_address(segment, address));
+    ck_assert(!segment_read_address(segment, HOST, address));
 }
 END_TEST
 
@@ -176,15 +178,26 @@ END_TEST
 
 static const char *read_address(void) {
     static char address[SEGMENT_ADDRESS_MAX];
-    return segment_read_address(segment, address) ? address : "unknown";
+    return segment_read_address(segment, HOST, address) ? address : "unknown";
 }
 
 START_TEST(the_last_address_is_the_one_that_is_read) {
     create();
-    segment_publish_address(segment, "2001:db8:ffff:ffff:ffff:ffff:255.255.255.255");
+    segment_publish_address(segment, HOST, "2001:db8:ffff:ffff:ffff:ffff:255.255.255.255");
     ck_assert_str_eq(read_address(), "2001:db8:ffff:ffff:ffff:ffff:255.255.255.255");
-    segment_publish_address(segment, "127.0.0.1");
+    segment_publish_address(segment, HOST, "127.0.0.1");
     ck_assert_str_eq(read_address(), "127.0.0.1");
+}
+END_TEST
+
+START_TEST(an_address_is_that_of_one_host) {
+    char address[SEGMENT_ADDRESS_MAX];
+    create();
+    segment_publish_address(segment, "old.example", "127.0.0.1");
+    ck_assert_str_eq(read_address(), "unknown");
+    segment_publish_address(segment, HOST, "127.0.0.2");
+    ck_assert_str_eq(read_address(), "127.0.0.2");
+    ck_assert(!segment_read_address(segment, "old.example", address));
 }
 END_TEST
 
@@ -193,18 +206,18 @@ START_TEST(an_address_that_is_too_long_ends_where_the_room_does) {
     create();
     memset(text, 'a', sizeof(text) - 1);
     text[sizeof(text) - 1] = '\0';
-    segment_publish_address(segment, text);
+    segment_publish_address(segment, HOST, text);
     ck_assert_uint_eq(strlen(read_address()), SEGMENT_ADDRESS_MAX - 1);
 }
 END_TEST
 
 START_TEST(an_address_that_is_being_written_is_unknown_until_it_is_whole) {
     create();
-    segment_publish_address(segment, "127.0.0.1");
+    segment_publish_address(segment, HOST, "127.0.0.1");
     /* A writer died after its first step. */
     segment->address.sequence++;
     ck_assert_str_eq(read_address(), "unknown");
-    segment_publish_address(segment, "127.0.0.2");
+    segment_publish_address(segment, HOST, "127.0.0.2");
     ck_assert_str_eq(read_address(), "127.0.0.2");
 }
 END_TEST
@@ -212,7 +225,7 @@ END_TEST
 START_TEST(the_count_of_writings_may_wrap) {
     create();
     segment->address.sequence = UINT32_MAX - 1;
-    segment_publish_address(segment, "127.0.0.3");
+    segment_publish_address(segment, HOST, "127.0.0.3");
     ck_assert_str_eq(read_address(), "127.0.0.3");
 }
 END_TEST
@@ -232,7 +245,7 @@ static _Noreturn void publish_for_ever(void) {
     for (unsigned i = 0;; i++) {
         char address[SEGMENT_ADDRESS_MAX] = {0};
         memset(address, (int)('a' + i % 26), 20 + i % 26);
-        segment_publish_address(segment, address);
+        segment_publish_address(segment, HOST, address);
     }
 }
 
@@ -249,7 +262,7 @@ START_TEST(a_reader_in_another_process_sees_whole_addresses_only) {
     char before = 0;
     while (whole < READS && broken == 0) {
         char address[SEGMENT_ADDRESS_MAX];
-        if (!segment_read_address(segment, address))
+        if (!segment_read_address(segment, HOST, address))
             continue;
         whole++;
         broken += !is_whole(address);
@@ -283,6 +296,7 @@ Suite *suite_segment(void) {
     tcase_add_checked_fixture(address, setup, teardown);
     tcase_set_timeout(address, 30);
     tcase_add_test(address, the_last_address_is_the_one_that_is_read);
+    tcase_add_test(address, an_address_is_that_of_one_host);
     tcase_add_test(address, an_address_that_is_too_long_ends_where_the_room_does);
     tcase_add_test(address, an_address_that_is_being_written_is_unknown_until_it_is_whole);
     tcase_add_test(address, the_count_of_writings_may_wrap);

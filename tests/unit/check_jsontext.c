@@ -1,0 +1,255 @@
+/* The strict scanner: the suite's cases, where faults are said to be, depth, members. What it does
+ * with texts nobody wrote is in check_jsontext_random.c. */
+#include "units.h"
+
+#include <ctype.h>
+
+#include "base/jsontext.h"
+#include "support.h"
+
+static enum error check(struct slice text, struct slice *value, struct jsontext_fault *fault) {
+    char *copy = exact_copy(text);
+    enum error e = jsontext_check((struct slice){copy, text.n}, value, fault);
+    if (e == OK && value != NULL)
+        value->p = text.p + (value->p - copy);
+    free(copy);
+    return e;
+}
+
+/* --- the suite ----------------------------------------------------------------------------- */
+
+static const struct suite_row {
+    const char *name;
+    struct slice text;
+    bool taken;
+} suite_rows[] = {
+#define Y(name, text)       {"y_" name, SLICE_INIT(text), true},
+#define N(name, text)       {"n_" name, SLICE_INIT(text), false},
+#define TAKEN(name, text)   {"i_" name, SLICE_INIT(text), true},
+#define REFUSED(name, text) {"i_" name, SLICE_INIT(text), false},
+#include "jsonsuite.def"
+#undef Y
+#undef N
+#undef TAKEN
+#undef REFUSED
+};
+
+START_TEST(suite_cases) {
+    for (size_t i = 0; i < COUNT_OF(suite_rows); i++) {
+        const struct suite_row *row = &suite_rows[i];
+        struct jsontext_fault fault = {0};
+        enum error e = check(row->text, NULL, &fault);
+        ck_assert_msg(e == (row->taken ? OK : E_INVALID_JSON), "%s: %s", row->name,
+                      e == OK ? "accepted" : fault.reason);
+    }
+}
+END_TEST
+
+START_TEST(suite_cases_as_members) {
+    for (size_t i = 0; i < COUNT_OF(suite_rows); i++) {
+        const struct suite_row *row = &suite_rows[i];
+        struct jsontext_member members[2];
+        struct buf b = {0};
+        size_t count;
+        buf_puts(&b, "{\"value\":");
+        buf_put_slice(&b, row->text);
+        buf_puts(&b, "}");
+        char *copy = exact_copy(buf_slice(&b));
+        enum error e = jsontext_members((struct slice){copy, b.n}, members, 2, &count, NULL);
+        ck_assert_msg(e == (row->taken ? OK : E_INVALID_JSON), "%s", row->name);
+        free(copy);
+        buf_fini(&b);
+    }
+}
+END_TEST
+
+/* --- values and faults --------------------------------------------------------------------- */
+
+START_TEST(the_value_is_the_text_without_outer_space) {
+    static const char *const values[] = {"1", "\" \"", "[ ]", "{ \"a\" : 1 }", "null", "-0.0e+0"};
+    static const char *const spaces[] = {"", " ", "\t\r\n ", "\n\n\n\n\n\n\n\n\n\n"};
+    for (size_t i = 0; i < COUNT_OF(values); i++)
+        for (size_t before = 0; before < COUNT_OF(spaces); before++)
+            for (size_t behind = 0; behind < COUNT_OF(spaces); behind++) {
+                struct buf b = {0};
+                struct slice value;
+                buf_puts(&b, spaces[before]);
+                buf_puts(&b, values[i]);
+                buf_puts(&b, spaces[behind]);
+                ck_assert_int_eq(check(buf_slice(&b), &value, NULL), OK);
+                ck_assert_ptr_eq(value.p, b.p + strlen(spaces[before]));
+                ck_assert_uint_eq(value.n, strlen(values[i]));
+                buf_fini(&b);
+            }
+}
+END_TEST
+
+START_TEST(a_refused_text_gives_no_value) {
+    struct slice value = SLICE("untouched");
+    ck_assert_int_eq(check(SLICE("[1] x"), &value, NULL), E_INVALID_JSON);
+    ck_assert_int_eq(check(SLICE("[1"), &value, NULL), E_INVALID_JSON);
+    ck_assert(slice_eq(value, SLICE("untouched")));
+}
+END_TEST
+
+START_TEST(no_text_at_all_is_invalid) {
+    struct jsontext_fault fault;
+    ck_assert_int_eq(jsontext_check((struct slice){NULL, 0}, NULL, &fault), E_INVALID_JSON);
+    ck_assert_uint_eq(fault.offset, 0);
+    ck_assert_ptr_nonnull(strstr(fault.reason, "ends"));
+}
+END_TEST
+
+START_TEST(faults_are_where_the_text_goes_wrong) {
+    static const struct {
+        struct slice text;
+        size_t offset;
+        const char *says; /* a word of the reason */
+    } rows[] = {
+        {SLICE_INIT(""), 0, "ends"},
+        {SLICE_INIT("  "), 2, "ends"},
+        {SLICE_INIT("[1, 2"), 5, "ends"},
+        {SLICE_INIT("\"abc"), 4, "ends"},
+        {SLICE_INIT("\"abc\\"), 5, "ends"},
+        {SLICE_INIT("{\"a\""), 4, "ends"},
+        {SLICE_INIT("-"), 1, "ends"},
+        {SLICE_INIT("1e+"), 3, "ends"},
+        {SLICE_INIT("\xef\xbb\xbf{}"), 0, "starts"},
+        {SLICE_INIT("[NaN]"), 1, "starts"},
+        {SLICE_INIT(" tru "), 1, "starts"},
+        {SLICE_INIT("[1,]"), 3, "starts"},
+        {SLICE_INIT("[1 2]"), 3, "bracket"},
+        {SLICE_INIT("[1}"), 2, "bracket"},
+        {SLICE_INIT("[01]"), 2, "bracket"},
+        {SLICE_INIT("{\"a\":1 2}"), 7, "brace"},
+        {SLICE_INIT("{\"a\":1]"), 6, "brace"},
+        {SLICE_INIT("{\"a\" 1}"), 5, "colon"},
+        {SLICE_INIT("{a:1}"), 1, "name"},
+        {SLICE_INIT("{\"a\":1,}"), 7, "name"},
+        {SLICE_INIT("01"), 1, "follows"},
+        {SLICE_INIT("{} x"), 3, "follows"},
+        {SLICE_INIT("{}\0"), 2, "follows"},
+        {SLICE_INIT("1. "), 2, "digit"},
+        {SLICE_INIT("-x"), 1, "digit"},
+        {SLICE_INIT("1e "), 2, "digit"},
+        {SLICE_INIT("\"a\nb\""), 2, "control"},
+        {SLICE_INIT("\"\0\""), 1, "control"},
+        {SLICE_INIT("\"12345678\x1f\""), 9, "control"},
+        {SLICE_INIT("\"a\\x\""), 2, "escape"},
+        {SLICE_INIT("\"a\\u12g4\""), 2, "hexadecimal"},
+        {SLICE_INIT("\"\\udc00\""), 1, "surrogate"},
+        {SLICE_INIT("\"\\ud800\""), 7, "surrogate"},
+        {SLICE_INIT("\"\xd0\xba\xff\""), 3, "UTF-8"},
+        {SLICE_INIT("\"\xe2\x82\""), 1, "UTF-8"},
+    };
+    for (size_t i = 0; i < COUNT_OF(rows); i++) {
+        struct jsontext_fault fault = {.offset = 999};
+        ck_assert_int_eq(check(rows[i].text, NULL, &fault), E_INVALID_JSON);
+        ck_assert_msg(fault.offset == rows[i].offset, "row %zu, \"%s\": at %zu", i, rows[i].text.p,
+                      fault.offset);
+        ck_assert_msg(strstr(fault.reason, rows[i].says) != NULL, "row %zu, \"%s\": %s", i,
+                      rows[i].text.p, fault.reason);
+    }
+}
+END_TEST
+
+/* A stop at each place of a string of each length up to three words, in a block of that size. */
+START_TEST(strings_stop_where_they_must_at_every_alignment) {
+    static const char stops[] = {'"', '\\', '\0', '\n', 0x1f, (char)0x80, (char)0xff};
+    for (size_t n = 2; n < 28; n++)
+        for (size_t at = 1; at < n - 1; at++)
+            for (size_t i = 0; i < COUNT_OF(stops); i++) {
+                char text[32];
+                struct jsontext_fault fault = {0};
+                memset(text, 'x', n);
+                text[0] = text[n - 1] = '"';
+                ck_assert_int_eq(check((struct slice){text, n}, NULL, NULL), OK);
+                text[at] = stops[i];
+                ck_assert_int_eq(check((struct slice){text, n}, NULL, &fault), E_INVALID_JSON);
+                /* after a quote something follows; the last backslash takes the closing quote */
+                size_t want = stops[i] == '"' ? at + 1 : stops[i] == '\\' && at == n - 2 ? n : at;
+                ck_assert_uint_eq(fault.offset, want);
+            }
+}
+END_TEST
+
+START_TEST(every_byte_may_or_may_not_stand_in_a_string) {
+    for (int byte = 0; byte < 256; byte++) {
+        char raw[] = {'"', (char)byte, '"'};
+        char escaped[] = {'"', '\\', (char)byte, '"'};
+        bool plain = byte >= 0x20 && byte < 0x80 && byte != '"' && byte != '\\';
+        bool escape = byte != 0 && byte != 'u' && strchr("\"\\/bfnrt", byte) != NULL;
+        ck_assert_msg((check((struct slice){raw, 3}, NULL, NULL) == OK) == plain, "%02x", byte);
+        ck_assert_msg((check((struct slice){escaped, 4}, NULL, NULL) == OK) == escape, "\\%02x",
+                      byte);
+    }
+}
+END_TEST
+
+START_TEST(every_unicode_escape_is_a_character_or_half_of_one) {
+    for (unsigned unit = 0; unit < 0x10000; unit++) {
+        char text[20];
+        bool high = unit >= 0xD800 && unit < 0xDC00;
+        bool low = unit >= 0xDC00 && unit < 0xE000;
+        size_t n = (size_t)sprintf(text, unit % 2 ? "\"\\u%04x\"" : "\"\\u%04X\"", unit);
+        if ((jsontext_check((struct slice){text, n}, NULL, NULL) == OK) != (!high && !low))
+            ck_abort_msg("%s", text);
+        n = (size_t)sprintf(text, "\"\\uDABC\\u%04X\"", unit);
+        if ((jsontext_check((struct slice){text, n}, NULL, NULL) == OK) != low)
+            ck_abort_msg("%s", text);
+        n = (size_t)sprintf(text, "\"\\u%04X\\uDDEF\"", unit);
+        if ((jsontext_check((struct slice){text, n}, NULL, NULL) == OK) != high)
+            ck_abort_msg("%s", text);
+    }
+}
+END_TEST
+
+/* --- depth --------------------------------------------------------------------------------- */
+
+/* Brackets of `levels` containers, objects where the bit of the level is set, around `core`. */
+static void put_nest(struct buf *b, size_t levels, const uint64_t objects[4], const char *core) {
+    for (size_t i = 0; i < levels; i++)
+        buf_puts(b, objects[i / 64] >> i % 64 & 1 ? "{\"k\":" : "[");
+    buf_puts(b, core);
+    for (size_t i = levels; i-- > 0;)
+        buf_puts(b, objects[i / 64] >> i % 64 & 1 ? "}" : "]");
+}
+
+START_TEST(depth_ends_after_128_levels) {
+    static const uint64_t arrays[4] = {0};
+    static const uint64_t objects[4] = {UINT64_MAX, UINT64_MAX, UINT64_MAX, UINT64_MAX};
+    for (size_t levels = 1; levels < 200; levels++) {
+        struct buf b = {0};
+        struct jsontext_fault fault = {0};
+        enum error want = levels <= 128 ? OK : E_TOO_DEEP;
+        put_nest(&b, levels, arrays, "");
+        ck_assert_int_eq(check(buf_slice(&b), NULL, &fault), want);
+        ck_assert_uint_eq(fault.offset, want == OK ? 0 : 128);
+        buf_reset(&b, SIZE_MAX);
+        put_nest(&b, levels, objects, "1");
+        ck_assert_int_eq(check(buf_slice(&b), NULL, &fault), want);
+        ck_assert_uint_eq(fault.offset, want == OK ? 0 : 5 * 128);
+        buf_fini(&b);
+    }
+}
+END_TEST
+
+START_TEST(closed_containers_do_not_count) {
+    struct buf b = {0};
+    uint64_t seed = 128;
+    buf_puts(&b, "[0");
+    for (int i = 0; i < 500; i++) {
+        uint64_t shape[4] = {random_next(&seed), random_next(&seed)};
+        buf_puts(&b, ",");
+        put_nest(&b, 127, shape, "[]" + 2 * (i % 2));
+        if (i % 2 == 1)
+            b.n -= 0;
+    }
+    buf_puts(&b, "]");
+    buf_fini(&b);
+}
+END_TEST
+
+Suite *suite_jsontext(void) {
+    return suite_create("jsontext");
+}
