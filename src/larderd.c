@@ -29,8 +29,8 @@ static int show_config(const struct config *config) {
     return EXIT_SUCCESS;
 }
 
-/* A descriptor 0 to 2 that is closed would be taken by the next open: by a socket that a stray line on
- * standard error would then break. */
+/* A descriptor 0 to 2 that is closed would be taken by the next open: by a socket that a stray line
+ * on standard error would then break. */
 static bool fill_standard_descriptors(void) {
     int fd;
     do {

@@ -115,6 +115,8 @@ static const struct {
     PARAM("REQUEST_URI", target),
     PARAM("CONTENT_TYPE", content_type),
     PARAM("CONTENT_LENGTH", content_length),
+    /* nginx passes the first of two fields as CONTENT_TYPE, and both as this. */
+    PARAM("HTTP_CONTENT_TYPE", content_type_field),
     PARAM("HTTP_CONTENT_ENCODING", content_encoding),
 #undef PARAM
 };

@@ -149,14 +149,23 @@ static enum error take_begin(struct framer *f, const struct buf *input,
     return OK;
 }
 
-static enum error take_params(struct framer *f, const struct buf *input,
-                              const struct record *record) {
+/* libfcgi forgets the padding of the record that ends a stream when it goes on to the next stream
+ * (SetReaderType), and would read it as a header. */
+static void cut_padding(struct buf *input, size_t at, const struct record *record) {
+    size_t padding = record->whole - HEADER_BYTES - record->content;
+    remove_bytes(input, at + HEADER_BYTES + record->content, padding);
+    input->p[at + 6] = 0;
+}
+
+static enum error take_params(struct framer *f, struct buf *input, const struct record *record) {
     if (record->type != TYPE_PARAMS || record->id != f->id)
         return E_PROTOCOL;
     f->params_bytes += record->content;
     if (f->params_bytes > FRAMER_PARAMS_MAX)
         return E_PROTOCOL;
-    f->at += record->whole;
+    if (record->content == 0)
+        cut_padding(input, f->at, record);
+    f->at += record->content == 0 ? HEADER_BYTES : record->whole;
     if (record->content > 0)
         return OK;
     f->state = FRAMER_STDIN;

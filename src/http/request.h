@@ -57,7 +57,8 @@ struct request_params {
     struct slice content_type;
     struct slice content_length;
     struct slice content_encoding;
-    enum error error; /* E_DUPLICATE_FIELD: one of them came twice */
+    struct slice content_type_field; /* the same as content_type; seen only to be seen twice */
+    enum error error;                /* E_DUPLICATE_FIELD: one of them came twice */
 };
 
 void request_fini(struct request *r);

@@ -502,6 +502,21 @@ def test_silence(quiet: Larder, sent: int) -> None:
 
 
 @pytest.mark.serial
+def test_a_connection_is_taken_at_once(quiet: Larder) -> None:
+    """However many connections rest at whichever worker, some worker takes the next at once."""
+    slowest = 0.0
+    for round_number in range(12):
+        peers = [quiet.connect() for _ in range(round_number)]
+        for peer in peers:
+            peer.send(fcgi.begin())
+        slowest = max(slowest, latencies(quiet, "/health/live", 20)[-1])
+        for peer in peers:
+            peer.close()
+    print(f"slowest request on a fresh connection: {slowest * 1e3:.2f} ms")
+    assert slowest < 0.05 * SLOW
+
+
+@pytest.mark.serial
 def test_an_idle_kept_connection_is_not_silence(quiet: Larder) -> None:
     """Between requests a kept connection may rest longer than a request may."""
     with quiet.connect() as connection:

@@ -69,7 +69,7 @@ static void start_worker(uint32_t i, enum worker_state state, int32_t pid) {
     row->heartbeat = rig.service.now - 25 * NS_PER_MS;
 }
 
-/* --- /stats ------------------------------------------------------------------------------------ */
+/* --- /stats --------------------------------------------------------------------------------- */
 
 START_TEST(the_original_members_come_first) {
     stats_add(&worker_row(0)->counter[STAT_hits], 1);
@@ -97,8 +97,8 @@ START_TEST(requests_are_told_by_class_and_route) {
     put_replies(MEMORY, STATS);
     const char *text = stats();
     expect_in(text, "\"requests\":{\"total\":5,\"by_class\":{\"2xx\":2,\"4xx\":2,\"5xx\":1},"
-                       "\"by_route\":{\"cache_get\":{\"2xx\":2,\"4xx\":1},\"cache_put\":{\"5xx\":1},"
-                       "\"cache_delete\":{},");
+                    "\"by_route\":{\"cache_get\":{\"2xx\":2,\"4xx\":1},\"cache_put\":{\"5xx\":1},"
+                    "\"cache_delete\":{},");
     expect_in(text, "\"index\":{},\"other\":{\"4xx\":1}}}");
 }
 END_TEST
@@ -174,7 +174,8 @@ START_TEST(the_breaker_has_a_name_in_every_position) {
 END_TEST
 
 START_TEST(what_redis_does_not_tell_is_null) {
-    put_replies("", "evicted_keys:many\r\nexpired_keys:-1\r\nkeyspace_hits:99999999999999999999\r\n");
+    put_replies("",
+                "evicted_keys:many\r\nexpired_keys:-1\r\nkeyspace_hits:99999999999999999999\r\n");
     const char *text = stats();
     expect_in(text, "\"memory_usage\":null,");
     expect_in(text, "\"max_memory_policy\":null,");
@@ -185,8 +186,8 @@ START_TEST(what_redis_does_not_tell_is_null) {
 END_TEST
 
 START_TEST(what_is_no_word_of_redis_is_not_passed_on) {
-    static const char *const words[] = {"\xff", "a\x01", "two words", "\xc3\xa4", "\x7f",
-                                        "123456789012345678901234567890123"};
+    static const char *const words[] = {"\xff",     "a\x01", "two words",
+                                        "\xc3\xa4", "\x7f",  "123456789012345678901234567890123"};
     for (size_t i = 0; i < sizeof(words) / sizeof(words[0]); i++) {
         char memory[128];
         snprintf(memory, sizeof(memory), "used_memory_human:%s\r\n", words[i]);
@@ -205,14 +206,13 @@ START_TEST(workers_are_the_rows_that_have_a_process) {
     stats_add(&worker_row(0)->counter[STAT_hits], 5);
     stats_add(&worker_row(0)->counter[STAT_misses], 6);
     put_replies(MEMORY, STATS);
-    expect_in(
-        stats(),
-        "\"workers\":[{\"row\":1,\"pid\":4711,\"state\":\"ready\",\"generation\":3,"
-        "\"connections\":10,\"in_flight\":1,\"requests\":2,\"hits\":5,\"misses\":6,"
-        "\"uptime_seconds\":50,\"heartbeat_age_ms\":25,\"redis_ready\":true},"
-        "{\"row\":3,\"pid\":4712,\"state\":\"retiring\",\"generation\":3,\"connections\":12,"
-        "\"in_flight\":3,\"requests\":0,\"hits\":0,\"misses\":0,\"uptime_seconds\":50,"
-        "\"heartbeat_age_ms\":25,\"redis_ready\":false}]");
+    expect_in(stats(),
+              "\"workers\":[{\"row\":1,\"pid\":4711,\"state\":\"ready\",\"generation\":3,"
+              "\"connections\":10,\"in_flight\":1,\"requests\":2,\"hits\":5,\"misses\":6,"
+              "\"uptime_seconds\":50,\"heartbeat_age_ms\":25,\"redis_ready\":true},"
+              "{\"row\":3,\"pid\":4712,\"state\":\"retiring\",\"generation\":3,\"connections\":12,"
+              "\"in_flight\":3,\"requests\":0,\"hits\":0,\"misses\":0,\"uptime_seconds\":50,"
+              "\"heartbeat_age_ms\":25,\"redis_ready\":false}]");
 }
 END_TEST
 
@@ -294,13 +294,12 @@ START_TEST(stats_is_a_503_at_once_while_redis_is_away) {
 }
 END_TEST
 
-/* --- /metrics ---------------------------------------------------------------------------------- */
+/* --- /metrics ------------------------------------------------------------------------------- */
 
 static const char *answered_metrics(enum step step) {
     ck_assert_int_eq(step, STEP_ANSWER);
     ck_assert_int_eq(rig.request.response.status, 200);
-    ck_assert_str_eq(rig.request.response.content_type,
-                     "text/plain; version=0.0.4; charset=utf-8");
+    ck_assert_str_eq(rig.request.response.content_type, "text/plain; version=0.0.4; charset=utf-8");
     return rig_body(&rig);
 }
 
@@ -503,7 +502,7 @@ START_TEST(metrics_asks_what_stats_asks) {
 }
 END_TEST
 
-/* --- / ----------------------------------------------------------------------------------------- */
+/* --- / -------------------------------------------------------------------------------------- */
 
 START_TEST(the_index_lists_every_endpoint) {
     ck_assert_int_eq(index_plan(&rig.request), STEP_ANSWER);

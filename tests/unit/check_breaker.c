@@ -18,7 +18,7 @@ static struct shared {
     struct breaker_state breaker;
     pthread_barrier_t barrier;
     _Atomic unsigned winners[ROUNDS];
-} *shared;
+} * shared;
 
 static struct breaker_state *b;
 
@@ -38,7 +38,7 @@ static void teardown(void) {
     munmap(shared, sizeof(*shared));
 }
 
-/* --- positions --------------------------------------------------------------------------------- */
+/* --- positions ------------------------------------------------------------------------------ */
 
 START_TEST(a_new_one_is_closed) {
     ck_assert_int_eq(breaker_position(b), BREAKER_CLOSED);
@@ -127,7 +127,7 @@ START_TEST(nonsense_in_the_segment_is_an_open_breaker_with_a_reason) {
 }
 END_TEST
 
-/* --- probes ------------------------------------------------------------------------------------ */
+/* --- probes --------------------------------------------------------------------------------- */
 
 START_TEST(the_first_probe_comes_after_100_to_250_ms) {
     for (int i = 0; i < 1000; i++) {

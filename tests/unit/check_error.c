@@ -1,6 +1,7 @@
 /* The error table: what each row promises to clients. */
 #include "units.h"
 
+#include <stdbool.h>
 #include <string.h>
 
 #include "base/error.h"
@@ -102,7 +103,7 @@ START_TEST(anything_else_is_an_internal_error) {
     ck_assert_ptr_eq(error_info(OK), internal);
     ck_assert_ptr_eq(error_info(ERROR_COUNT), internal);
     ck_assert_ptr_eq(error_info((enum error)(ERROR_COUNT + 1000)), internal);
-    ck_assert_ptr_eq(error_info((enum error)-1), internal);
+    ck_assert_ptr_eq(error_info((enum error) - 1), internal);
 }
 END_TEST
 

@@ -71,8 +71,8 @@ START_TEST(integers_are_exact_to_the_last_one) {
     json_add_int(&doc, list, NULL, INT64_MAX);
     json_add_uint(&doc, list, NULL, UINT64_MAX);
     json_add_uint(&doc, list, NULL, 0);
-    assert_written(
-        &doc, "{\"l\":[-9223372036854775808,9223372036854775807,18446744073709551615,0]}");
+    assert_written(&doc,
+                   "{\"l\":[-9223372036854775808,9223372036854775807,18446744073709551615,0]}");
 }
 END_TEST
 

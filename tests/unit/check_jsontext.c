@@ -2,7 +2,7 @@
  * with texts nobody wrote is in check_jsontext_random.c. */
 #include "units.h"
 
-#include <ctype.h>
+#include <stdio.h>
 
 #include "base/jsontext.h"
 #include "support.h"
@@ -235,21 +235,194 @@ START_TEST(depth_ends_after_128_levels) {
 END_TEST
 
 START_TEST(closed_containers_do_not_count) {
-    struct buf b = {0};
     uint64_t seed = 128;
-    buf_puts(&b, "[0");
-    for (int i = 0; i < 500; i++) {
-        uint64_t shape[4] = {random_next(&seed), random_next(&seed)};
-        buf_puts(&b, ",");
-        put_nest(&b, 127, shape, "[]" + 2 * (i % 2));
-        if (i % 2 == 1)
-            b.n -= 0;
+    for (size_t levels = 127; levels <= 128; levels++) {
+        struct buf b = {0};
+        buf_puts(&b, "[0");
+        for (int i = 0; i < 300; i++) {
+            uint64_t shape[4] = {random_next(&seed), random_next(&seed)};
+            buf_puts(&b, ",");
+            put_nest(&b, levels, shape, "1");
+        }
+        buf_puts(&b, "]");
+        ck_assert_int_eq(check(buf_slice(&b), NULL, NULL), levels == 127 ? OK : E_TOO_DEEP);
+        buf_fini(&b);
     }
-    buf_puts(&b, "]");
+}
+END_TEST
+
+START_TEST(every_level_remembers_its_bracket) {
+    uint64_t seed = 64;
+    for (int round = 0; round < 20; round++) {
+        struct buf b = {0};
+        uint64_t shape[4] = {random_next(&seed), random_next(&seed)};
+        put_nest(&b, 128, shape, "1");
+        ck_assert_int_eq(check(buf_slice(&b), NULL, NULL), OK);
+        for (size_t level = 1; level <= 128; level++) {
+            char *closing = &b.p[b.n - level];
+            struct jsontext_fault fault;
+            *closing ^= ']' ^ '}';
+            ck_assert_int_eq(check(buf_slice(&b), NULL, &fault), E_INVALID_JSON);
+            ck_assert_uint_eq(fault.offset, b.n - level);
+            *closing ^= ']' ^ '}';
+        }
+        buf_fini(&b);
+    }
+}
+END_TEST
+
+START_TEST(a_hundred_thousand_brackets_are_too_deep) {
+    struct buf b = {0};
+    struct jsontext_fault fault = {0};
+    for (int i = 0; i < 100000; i++)
+        buf_put_char(&b, '[');
+    ck_assert_int_eq(check(buf_slice(&b), NULL, &fault), E_TOO_DEEP);
+    ck_assert_uint_eq(fault.offset, 128);
+    buf_reset(&b, SIZE_MAX);
+    for (int i = 0; i < 50000; i++)
+        buf_puts(&b, "[{\"\":");
+    ck_assert_int_eq(check(buf_slice(&b), NULL, &fault), E_TOO_DEEP);
+    ck_assert_uint_eq(fault.offset, 5 * 64);
+    ck_assert_ptr_nonnull(strstr(fault.reason, "deep"));
     buf_fini(&b);
 }
 END_TEST
 
+/* --- members ------------------------------------------------------------------------------- */
+
+START_TEST(members_are_listed_in_order_with_their_exact_text) {
+    static const struct slice text = SLICE_INIT(
+        " { \"value\" : { \"value\":[1, {\"ttl\":2}] } ,\"ttl\":10.0,\n\"\":null, \"a\\\"\\u0062\""
+        ":\" x \" ,\"value\" :\t-0e1 } ");
+    static const struct slice want[][2] = {
+        {SLICE_INIT("value"), SLICE_INIT("{ \"value\":[1, {\"ttl\":2}] }")},
+        {SLICE_INIT("ttl"), SLICE_INIT("10.0")},
+        {SLICE_INIT(""), SLICE_INIT("null")},
+        {SLICE_INIT("a\\\"\\u0062"), SLICE_INIT("\" x \"")},
+        {SLICE_INIT("value"), SLICE_INIT("-0e1")},
+    };
+    struct jsontext_member members[8];
+    size_t count = 0;
+    ck_assert_int_eq(jsontext_members(text, members, 8, &count, NULL), OK);
+    ck_assert_uint_eq(count, COUNT_OF(want));
+    for (size_t i = 0; i < COUNT_OF(want); i++) {
+        ck_assert(slice_eq(members[i].name, want[i][0]));
+        ck_assert(slice_eq(members[i].value, want[i][1]));
+    }
+}
+END_TEST
+
+START_TEST(no_more_members_are_listed_than_asked_for) {
+    static const struct slice text = SLICE_INIT("{\"a\":1,\"b\":2,\"c\":3}");
+    for (size_t max = 0; max < 5; max++) {
+        struct jsontext_member *members = calloc(max + 1, sizeof(*members));
+        size_t count = 99;
+        members[max].name = SLICE("guard");
+        ck_assert_int_eq(jsontext_members(text, members, max, &count, NULL), OK);
+        ck_assert_uint_eq(count, 3);
+        for (size_t i = 0; i < max && i < count; i++) {
+            ck_assert_int_eq(members[i].name.p[0], (int)('a' + i));
+            ck_assert_int_eq(members[i].value.p[0], (int)('1' + i));
+        }
+        ck_assert(slice_eq(members[max].name, SLICE("guard")));
+        free(members);
+    }
+    size_t count = 99;
+    ck_assert_int_eq(jsontext_members(text, NULL, 0, &count, NULL), OK);
+    ck_assert_uint_eq(count, 3);
+}
+END_TEST
+
+START_TEST(what_follows_the_listed_members_is_checked_too) {
+    struct jsontext_member member;
+    size_t count;
+    struct jsontext_fault fault;
+    ck_assert_int_eq(jsontext_members(SLICE("{\"a\":1,\"b\":\"\\x\"}"), &member, 1, &count, &fault),
+                     E_INVALID_JSON);
+    ck_assert_uint_eq(fault.offset, 12);
+    ck_assert_int_eq(jsontext_members(SLICE("{\"a\":1} {}"), &member, 1, &count, &fault),
+                     E_INVALID_JSON);
+    ck_assert_uint_eq(fault.offset, 8);
+}
+END_TEST
+
+START_TEST(an_empty_object_has_no_members) {
+    size_t count = 99;
+    ck_assert_int_eq(jsontext_members(SLICE("{}"), NULL, 0, &count, NULL), OK);
+    ck_assert_uint_eq(count, 0);
+    count = 99;
+    ck_assert_int_eq(jsontext_members(SLICE("\t{ \n} "), NULL, 0, &count, NULL), OK);
+    ck_assert_uint_eq(count, 0);
+}
+END_TEST
+
+START_TEST(other_values_have_no_members_and_bad_text_is_bad_text) {
+    static const struct slice others[] = {SLICE_INIT("1"),    SLICE_INIT(" [{\"a\":1}] "),
+                                          SLICE_INIT("null"), SLICE_INIT("\"{}\""),
+                                          SLICE_INIT("true"), SLICE_INIT("[]")};
+    static const struct slice bad[] = {SLICE_INIT(""),      SLICE_INIT(" "),   SLICE_INIT("[1"),
+                                       SLICE_INIT("nul"),   SLICE_INIT("1 2"), SLICE_INIT("{"),
+                                       SLICE_INIT("{} {}"), SLICE_INIT("}")};
+    size_t count;
+    for (size_t i = 0; i < COUNT_OF(others); i++)
+        ck_assert_int_eq(jsontext_members(others[i], NULL, 0, &count, NULL), E_SCHEMA_VIOLATION);
+    for (size_t i = 0; i < COUNT_OF(bad); i++) {
+        struct jsontext_fault fault = {0};
+        ck_assert_int_eq(jsontext_members(bad[i], NULL, 0, &count, &fault), E_INVALID_JSON);
+        ck_assert_ptr_nonnull(fault.reason);
+    }
+    ck_assert_int_eq(jsontext_members((struct slice){NULL, 0}, NULL, 0, &count, NULL),
+                     E_INVALID_JSON);
+}
+END_TEST
+
+START_TEST(the_object_is_the_first_level) {
+    static const uint64_t arrays[4] = {0};
+    for (size_t levels = 127; levels <= 128; levels++) {
+        struct buf b = {0};
+        struct jsontext_fault fault = {0};
+        size_t count;
+        buf_puts(&b, "{\"v\":");
+        put_nest(&b, levels, arrays, "");
+        buf_puts(&b, "}");
+        ck_assert_int_eq(jsontext_members(buf_slice(&b), NULL, 0, &count, &fault),
+                         levels == 127 ? OK : E_TOO_DEEP);
+        ck_assert_uint_eq(fault.offset, levels == 127 ? 0 : 5 + 127);
+        buf_fini(&b);
+    }
+}
+END_TEST
+
 Suite *suite_jsontext(void) {
-    return suite_create("jsontext");
+    Suite *s = suite_create("jsontext");
+    TCase *t = tcase_create("suite");
+    tcase_add_test(t, suite_cases);
+    tcase_add_test(t, suite_cases_as_members);
+    suite_add_tcase(s, t);
+    t = tcase_create("faults");
+    tcase_set_timeout(t, 30);
+    tcase_add_test(t, the_value_is_the_text_without_outer_space);
+    tcase_add_test(t, a_refused_text_gives_no_value);
+    tcase_add_test(t, no_text_at_all_is_invalid);
+    tcase_add_test(t, faults_are_where_the_text_goes_wrong);
+    tcase_add_test(t, strings_stop_where_they_must_at_every_alignment);
+    tcase_add_test(t, every_byte_may_or_may_not_stand_in_a_string);
+    tcase_add_test(t, every_unicode_escape_is_a_character_or_half_of_one);
+    suite_add_tcase(s, t);
+    t = tcase_create("depth");
+    tcase_set_timeout(t, 30);
+    tcase_add_test(t, depth_ends_after_128_levels);
+    tcase_add_test(t, closed_containers_do_not_count);
+    tcase_add_test(t, every_level_remembers_its_bracket);
+    tcase_add_test(t, a_hundred_thousand_brackets_are_too_deep);
+    suite_add_tcase(s, t);
+    t = tcase_create("members");
+    tcase_add_test(t, members_are_listed_in_order_with_their_exact_text);
+    tcase_add_test(t, no_more_members_are_listed_than_asked_for);
+    tcase_add_test(t, what_follows_the_listed_members_is_checked_too);
+    tcase_add_test(t, an_empty_object_has_no_members);
+    tcase_add_test(t, other_values_have_no_members_and_bad_text_is_bad_text);
+    tcase_add_test(t, the_object_is_the_first_level);
+    suite_add_tcase(s, t);
+    return s;
 }

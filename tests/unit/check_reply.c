@@ -37,7 +37,7 @@ static enum error meaning_of(const char *text) {
     return reply_error(&list, replies_get(&list, last));
 }
 
-/* --- the list ---------------------------------------------------------------------------------- */
+/* --- the list ------------------------------------------------------------------------------- */
 
 START_TEST(top_level_replies_are_found_by_their_number) {
     put(REPLY_STRING, 0, "first");
@@ -126,7 +126,7 @@ START_TEST(bytes_may_contain_nul) {
 }
 END_TEST
 
-/* --- errors ------------------------------------------------------------------------------------ */
+/* --- errors --------------------------------------------------------------------------------- */
 
 static const struct {
     const char *text;
@@ -174,7 +174,7 @@ START_TEST(other_replies_are_no_errors) {
 }
 END_TEST
 
-/* --- INFO -------------------------------------------------------------------------------------- */
+/* --- INFO ----------------------------------------------------------------------------------- */
 
 #define INFO_TEXT                                                                                  \
     "# Memory\r\nused_memory:914544\r\nused_memory_human:893.11K\r\nlow:-12\r\nempty:\r\n"         \
@@ -186,8 +186,11 @@ START_TEST(info_fields_are_found_whole) {
         const char *field;
         const char *value;
     } fields[] = {
-        {"used_memory", "914544"}, {"used_memory_human", "893.11K"}, {"empty", ""},
-        {"url", "a:b"},            {"last", "5"},
+        {"used_memory", "914544"},
+        {"used_memory_human", "893.11K"},
+        {"empty", ""},
+        {"url", "a:b"},
+        {"last", "5"},
     };
     struct slice value;
     for (size_t i = 0; i < sizeof(fields) / sizeof(fields[0]); i++) {
@@ -198,7 +201,8 @@ START_TEST(info_fields_are_found_whole) {
 END_TEST
 
 START_TEST(what_info_does_not_have_is_not_found) {
-    static const char *const absent[] = {"used", "memory", "used_memory_huma", "human", "las", "# Memory"};
+    static const char *const absent[] = {"used",  "memory", "used_memory_huma",
+                                         "human", "las",    "# Memory"};
     struct slice value;
     for (size_t i = 0; i < sizeof(absent) / sizeof(absent[0]); i++)
         ck_assert(!reply_info_field(SLICE(INFO_TEXT), absent[i], &value));
@@ -219,10 +223,20 @@ START_TEST(info_numbers_are_exact_or_the_fallback) {
         const char *field;
         int64_t value;
     } numbers[] = {
-        {"used_memory", 914544}, {"low", -12},     {"max", INT64_MAX}, {"min", INT64_MIN},
-        {"last", 5},             {"over", 77},     {"under", 77},      {"minus", 77},
-        {"hex", 77},             {"tail", 77},     {"plus", 77},       {"empty", 77},
-        {"used_memory_human", 77}, {"absent", 77},
+        {"used_memory", 914544},
+        {"low", -12},
+        {"max", INT64_MAX},
+        {"min", INT64_MIN},
+        {"last", 5},
+        {"over", 77},
+        {"under", 77},
+        {"minus", 77},
+        {"hex", 77},
+        {"tail", 77},
+        {"plus", 77},
+        {"empty", 77},
+        {"used_memory_human", 77},
+        {"absent", 77},
     };
     for (size_t i = 0; i < sizeof(numbers) / sizeof(numbers[0]); i++)
         ck_assert_int_eq(reply_info_int(SLICE(INFO_TEXT), numbers[i].field, 77), numbers[i].value);

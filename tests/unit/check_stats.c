@@ -18,8 +18,8 @@ static struct stats_row *rows; /* shared with children */
 static struct stats_sum sum;
 
 static void setup(void) {
-    rows = mmap(NULL, ROWS * sizeof(*rows), PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1,
-                0);
+    rows =
+        mmap(NULL, ROWS * sizeof(*rows), PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
     ck_assert_ptr_ne(rows, MAP_FAILED);
 }
 
@@ -31,7 +31,7 @@ static int64_t bound_ns(size_t bucket) {
     return (int64_t)latency_bound_us(bucket) * NS_PER_US;
 }
 
-/* --- buckets ----------------------------------------------------------------------------------- */
+/* --- buckets -------------------------------------------------------------------------------- */
 
 START_TEST(every_bucket_ends_where_the_next_begins) {
     for (size_t k = 0; k + 1 < LATENCY_BUCKETS; k++) {
@@ -83,7 +83,7 @@ START_TEST(a_longer_latency_is_never_in_an_earlier_bucket) {
 }
 END_TEST
 
-/* --- percentiles ------------------------------------------------------------------------------- */
+/* --- percentiles ---------------------------------------------------------------------------- */
 
 static int by_size(const void *a, const void *b) {
     int64_t x = *(const int64_t *)a;
@@ -141,7 +141,7 @@ START_TEST(a_percentile_is_the_smallest_latency_that_enough_requests_did_not_exc
 }
 END_TEST
 
-/* --- counting ---------------------------------------------------------------------------------- */
+/* --- counting ------------------------------------------------------------------------------- */
 
 START_TEST(a_request_counts_under_its_route_its_class_and_its_latency) {
     stats_count_request(&rows[0], 2, 200, 19 * NS_PER_US + 999);
@@ -200,7 +200,7 @@ START_TEST(the_hit_rate_is_in_percent) {
 }
 END_TEST
 
-/* --- processes --------------------------------------------------------------------------------- */
+/* --- processes ------------------------------------------------------------------------------ */
 
 enum { EVENTS = 200000 };
 
@@ -261,7 +261,7 @@ START_TEST(a_killed_writer_takes_nothing_back_and_the_next_goes_on) {
 }
 END_TEST
 
-/* --- the table and its documentation ----------------------------------------------------------- */
+/* --- the table and its documentation -------------------------------------------------------- */
 
 static char *read_document(void) {
     static char text[65536];

@@ -110,10 +110,18 @@ END_TEST
 /* Each sequence at each place of texts of up to three words, in a block of that very size. */
 START_TEST(texts_are_judged_alike_wherever_a_sequence_falls) {
     static const struct slice sequences[] = {
-        SLICE_INIT("\x7f"),             SLICE_INIT("\x80"),         SLICE_INIT("\xc3\xa9"),
-        SLICE_INIT("\xc3"),             SLICE_INIT("\xc0\xaf"),     SLICE_INIT("\xe2\x82\xac"),
-        SLICE_INIT("\xe2\x82"),         SLICE_INIT("\xed\xa0\x80"), SLICE_INIT("\xf0\x9f\x8d\x8e"),
-        SLICE_INIT("\xf4\x90\x80\x80"), SLICE_INIT("\xf0\x9f\x8d"), SLICE_INIT("\0"),
+        SLICE_INIT("\x7f"),
+        SLICE_INIT("\x80"),
+        SLICE_INIT("\xc3\xa9"),
+        SLICE_INIT("\xc3"),
+        SLICE_INIT("\xc0\xaf"),
+        SLICE_INIT("\xe2\x82\xac"),
+        SLICE_INIT("\xe2\x82"),
+        SLICE_INIT("\xed\xa0\x80"),
+        SLICE_INIT("\xf0\x9f\x8d\x8e"),
+        SLICE_INIT("\xf4\x90\x80\x80"),
+        SLICE_INIT("\xf0\x9f\x8d"),
+        SLICE_INIT("\0"),
         SLICE_INIT("\xff"),
     };
     for (size_t i = 0; i < COUNT_OF(sequences); i++)
