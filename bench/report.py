@@ -96,50 +96,59 @@ def machine() -> dict[str, Any]:
 
 # --- for people ------------------------------------------------------------------------------
 
+def aligned(table: Sequence[Sequence[str]], left: int) -> list[str]:
+    """Lines of columns, the first `left` of them flush left."""
+    widths = [max(map(len, column)) for column in zip(*table)]
+    return ["  " + "  ".join(cell.ljust(width) if i < left else cell.rjust(width)
+                             for i, (cell, width) in enumerate(zip(row, widths))).rstrip()
+            for row in table]
+
+
+def name_of(row: dict[str, Any]) -> str:
+    """nginx, GET, 32"""
+    return f"{row['front']:9}{row['load']} {row['connections']:>4}"
+
+
+def spread(ratio: dict[str, Any]) -> str:
+    """Median and interval."""
+    return f"{ratio['median']:.2f} ({ratio['low']:.2f}-{ratio['high']:.2f})"
+
+
 def throughput_table(rows: Sequence[dict[str, Any]]) -> list[str]:
     """Requests per second, ratios and CPU time."""
-    lines = [
-        "                       requests/s              of the FastCGI     of the static"
-        "      worker CPU, us",
-        "                       ours ceiling  static    ceiling            ceiling      "
-        "      ours   ceiling",
-    ]
+    table = [("requests/s", "ours", "FastCGI", "static", "of the", "of the", "worker", "CPU, us"),
+             ("", "", "ceiling", "ceiling", "FastCGI ceiling", "static ceiling", "ours", "ceiling")]
     for row in rows:
         rate, cpu = row["requests_per_second"], row["cpu_us_per_request"]
-        ratios = [row["ratio_to_fastcgi_ceiling"], row["ratio_to_static_ceiling"]]
-        columns = "  ".join(f"{r['median']:.2f} ({r['low']:.2f}-{r['high']:.2f})" for r in ratios)
-        lines.append(
-            f"  {row['front']:8} {row['load']:3} {row['connections']:>4}"
-            f"{rate['ours']['median']:>8.0f}{rate['fastcgi_ceiling']['median']:>8.0f}"
-            f"{rate['static_ceiling']['median']:>8.0f}    {columns}"
-            f"  {cpu['workers']['median']:>8.1f}{cpu['ceiling_workers']['median']:>10.1f}")
-    lines += [
-        f"  goals: GET at least {GOALS['ratio_to_fastcgi_ceiling']} of the FastCGI ceiling;"
-        f" at most {GOALS['worker_us_per_get']:.0f} us of worker CPU for a GET through nginx",
-    ]
-    return lines
+        table.append((
+            name_of(row),
+            *(f"{rate[kind]['median']:.0f}" for kind in ("ours", "fastcgi_ceiling",
+                                                         "static_ceiling")),
+            spread(row["ratio_to_fastcgi_ceiling"]), spread(row["ratio_to_static_ceiling"]),
+            *(f"{cpu[kind]['median']:.1f}" for kind in ("workers", "ceiling_workers"))))
+    return [*aligned(table, 1),
+            f"  goals: GET at least {GOALS['ratio_to_fastcgi_ceiling']} of the FastCGI ceiling; at"
+            f" most {GOALS['worker_us_per_get']:.0f} us of worker CPU for a GET through nginx"]
 
 
 def cpu_table(rows: Sequence[dict[str, Any]]) -> list[str]:
-    """Where the rest of the CPU time goes."""
-    lines = ["  CPU time of a request, us    workers   front   Redis     all"]
+    """Where the CPU time goes."""
+    table = [("CPU time of a request, us", "workers", "front", "Redis", "all")]
     for row in rows:
         parts = [row["cpu_us_per_request"][name]["median"]
                  for name in ("workers", "front", "redis")]
-        lines.append(f"  {row['front']:8} {row['load']:3} {row['connections']:>4}          "
-                     + "".join(f"{us:>8.1f}" for us in (*parts, sum(parts))))
-    return lines
+        table.append((name_of(row), *(f"{us:.1f}" for us in (*parts, sum(parts)))))
+    return aligned(table, 1)
 
 
 def latency_table(results: Sequence[Latency]) -> list[str]:
     """Milliseconds: p50, p99 and largest."""
-    lines = [f"  latency, ms: p50 / p99 / largest          goal: under {GOALS['latency_ms']:.0f}"]
-    situations = list(dict.fromkeys((r.path, r.situation) for r in results))
-    for path, situation in situations:
-        cells = [f"{r.front} {r.p50:.2f} / {r.p99:.2f} / {r.max:.2f}" for r in results
-                 if (r.path, r.situation) == (path, situation)]
-        lines.append(f"  GET {path:13}{situation:16}" + "".join(f"{c:>32}" for c in cells))
-    return lines
+    table = [(f"latency, ms (goal: under {GOALS['latency_ms']:.0f})", "", "",
+              "p50", "p99", "largest")]
+    for r in sorted(results, key=lambda r: r.path):
+        table.append((f"GET {r.path}", r.front, r.situation,
+                      f"{r.p50:.2f}", f"{r.p99:.2f}", f"{r.max:.2f}"))
+    return aligned(table, 3)
 
 
 def latency_rows(results: Sequence[Latency]) -> list[dict[str, Any]]:

@@ -42,6 +42,17 @@ static bool fill_standard_descriptors(void) {
     return true;
 }
 
+/* Whatever else the starter left open is not ours to keep open. */
+static void close_the_rest(int listener) {
+    unsigned first = STDERR_FILENO + 1;
+    if (listener >= (int)first) {
+        if (listener > (int)first)
+            (void)close_range(first, (unsigned)listener - 1, 0);
+        first = (unsigned)listener + 1;
+    }
+    (void)close_range(first, ~0U, 0);
+}
+
 static int run(const struct config *config, int argc, char **argv) {
     struct master_setup setup = {
         .config = config,
@@ -56,12 +67,15 @@ static int run(const struct config *config, int argc, char **argv) {
     /* First of all: a passed descriptor has a number that the next open would take. */
     if (listen_inherit(&setup.listener) != OK)
         return EXIT_FAILURE;
+    close_the_rest(setup.listener.fd);
     if (log_open(config->log_file, (enum log_level)config->log_level) != OK) {
         log_error("cannot open log_file %s: %m", config->log_file);
         return EXIT_FAILURE;
     }
     /* Whoever passed a socket supervises this process and wants it to stay. */
-    if (config->daemon && !setup.listener.inherited && daemon_detach(&setup.ready_fd) != OK) {
+    bool log_is_stderr = config->log_file[0] == '\0';
+    if (config->daemon && !setup.listener.inherited &&
+        daemon_detach(log_is_stderr, &setup.ready_fd) != OK) {
         log_error("cannot go into the background: %m");
         return EXIT_FAILURE;
     }

@@ -44,7 +44,9 @@ static size_t take_escape(const char **p, char out[UTF8_MAX]) {
     static const char letters[] = "bfnrt";
     static const char meanings[] = "\b\f\n\r\t";
     const char *found = memchr(letters, letter, sizeof(letters) - 1);
-    out[0] = found != NULL ? meanings[found - letters] : letter;
+    out[0] = letter;
+    if (found != NULL)
+        out[0] = meanings[found - letters];
     *p += 2;
     return 1;
 }
@@ -130,16 +132,18 @@ void jsontext_put_string(struct buf *out, struct slice text) {
     buf_put_char(out, '"');
 }
 
-/* One to three bytes as four characters. */
+/* One to three bytes as four characters; the alphabet's last one stands for a byte that isn't. */
 static void encode_group(char out[4], const unsigned char *bytes, size_t n) {
-    static const char digits[] = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
+    static const char alphabet[] =
+        "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/=";
+    enum { PADDING = 64 };
     uint32_t group = (uint32_t)bytes[0] << 16;
     group |= n > 1 ? (uint32_t)bytes[1] << 8 : 0;
     group |= n > 2 ? bytes[2] : 0;
-    out[0] = digits[group >> 18];
-    out[1] = digits[group >> 12 & 63];
-    out[2] = n > 1 ? digits[group >> 6 & 63] : '=';
-    out[3] = n > 2 ? digits[group & 63] : '=';
+    out[0] = alphabet[group >> 18];
+    out[1] = alphabet[group >> 12 & 63];
+    out[2] = alphabet[n > 1 ? group >> 6 & 63 : PADDING];
+    out[3] = alphabet[n > 2 ? group & 63 : PADDING];
 }
 
 void jsontext_put_base64(struct buf *out, struct slice bytes) {

@@ -52,6 +52,7 @@ struct stats_row {
     _Atomic uint32_t route;       /* last one taken: what an obituary names */
     _Atomic uint32_t redis_ready; /* 1 while its connection to Redis is usable */
     _Atomic uint32_t served;      /* 1 once this process has answered a request */
+    _Atomic uint32_t listening;   /* 1 while it takes connections */
     _Atomic uint32_t leaving;     /* 1: it has served max_requests and wants to be replaced */
     _Atomic int64_t started;      /* clock_monotonic */
     _Atomic int64_t heartbeat;    /* clock_monotonic of its last turn */

@@ -2,9 +2,9 @@
 #include "process/acceptor.h"
 
 #include <errno.h>
-#include <string.h>
 #include <sys/epoll.h>
 #include <sys/socket.h>
+#include <unistd.h>
 
 #include "base/clock.h"
 #include "base/log.h"
@@ -17,19 +17,28 @@ static bool counts(const struct stats_row *row, int64_t now) {
            now - heartbeat < STALE_HEARTBEAT_MS * NS_PER_MS;
 }
 
-/* Whether no live worker has two connections fewer. */
-static bool is_my_turn(const struct acceptor *a, uint32_t mine, int64_t now) {
+/* The live worker with the fewest connections, if that is at least two fewer than `mine`; else this
+ * one's own row. */
+static uint32_t whose_turn(const struct acceptor *a, uint32_t mine, int64_t now) {
     const struct segment *segment = a->inherit->segment;
-    if (mine < 2)
-        return true;
+    uint32_t lowest = a->inherit->row;
+    uint32_t fewest = mine > 0 ? mine - 1 : 0;
     for (uint32_t i = SEGMENT_FIRST_WORKER_ROW; i < segment->row_count; i++) {
         const struct stats_row *row = &segment->rows[i];
-        if (i == a->inherit->row || !counts(row, now))
-            continue;
-        if (atomic_load_explicit(&row->connections, memory_order_relaxed) < mine - 1)
-            return false;
+        uint32_t connections = atomic_load_explicit(&row->connections, memory_order_relaxed);
+        if (connections < fewest && i != a->inherit->row && counts(row, now)) {
+            fewest = connections;
+            lowest = i;
+        }
     }
-    return true;
+    return lowest;
+}
+
+static void set_listening(struct acceptor *a, bool listening) {
+    struct stats_row *row = &a->inherit->segment->rows[a->inherit->row];
+    a->listening = listening;
+    /* Ordered against the reading in hand_over: of two that go out, one sees the other. */
+    atomic_store_explicit(&row->listening, listening ? 1 : 0, memory_order_seq_cst);
 }
 
 static void listen_on(struct acceptor *a) {
@@ -41,7 +50,7 @@ static void listen_on(struct acceptor *a) {
         (void)epoll_ctl(a->epoll, EPOLL_CTL_DEL, a->inherit->listener, NULL);
         return;
     }
-    a->listening = true;
+    set_listening(a, true);
 }
 
 void acceptor_stop(struct acceptor *a) {
@@ -49,15 +58,30 @@ void acceptor_stop(struct acceptor *a) {
         return;
     (void)epoll_ctl(a->epoll, EPOLL_CTL_DEL, a->inherit->listener, NULL);
     (void)epoll_ctl(a->epoll, EPOLL_CTL_DEL, a->inherit->pass.take, NULL);
-    a->listening = false;
+    set_listening(a, false);
+}
+
+static void hand_over(struct acceptor *a, uint32_t to) {
+    const uint64_t one = 1;
+    const struct stats_row *row = &a->inherit->segment->rows[to];
+    acceptor_stop(a);
+    if (atomic_load_explicit(&row->listening, memory_order_seq_cst) == 0 &&
+        write(a->inherit->bells[to], &one, sizeof(one)) < 0)
+        log_debug("cannot ring worker %u: %m", to);
 }
 
 void acceptor_balance(struct acceptor *a, const struct round *round, int64_t now) {
-    bool wanted = now >= a->pause_until && is_my_turn(a, round->connections, now);
-    if (wanted && !a->listening)
-        listen_on(a);
-    else if (!wanted)
+    if (now < a->pause_until) {
         acceptor_stop(a);
+        return;
+    }
+    uint32_t turn = whose_turn(a, round->connections, now);
+    if (turn == a->inherit->row) {
+        if (!a->listening)
+            listen_on(a);
+    } else if (a->listening) {
+        hand_over(a, turn);
+    }
 }
 
 void acceptor_accept(struct acceptor *a, struct round *round, int64_t now) {

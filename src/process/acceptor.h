@@ -2,7 +2,9 @@
  * Fair accept. With kept connections a worker that accepts a few more than the others serves a few
  * more for ever, so a worker that has more connections than the least loaded one, by more than one,
  * takes the listener out of its epoll set until that changes. Each row of the segment tells its
- * number of connections; a row whose heartbeat is old does not count.
+ * number of connections; a row whose heartbeat is old does not count. Who goes out wakes the least
+ * loaded one if that isn't listening: it may have gone out itself when it had more, and would
+ * otherwise let connections wait until it happens to look again.
  */
 #ifndef LARDER_PROCESS_ACCEPTOR_H
 #define LARDER_PROCESS_ACCEPTOR_H

@@ -124,6 +124,7 @@ bool children_bury(struct children *c, uint32_t slot, int wait_status, int64_t n
     atomic_store_explicit(&row->connections, 0, memory_order_relaxed);
     atomic_store_explicit(&row->in_flight, 0, memory_order_relaxed);
     atomic_store_explicit(&row->redis_ready, 0, memory_order_relaxed);
+    atomic_store_explicit(&row->listening, 0, memory_order_relaxed);
     atomic_store_explicit(&row->pid, 0, memory_order_relaxed);
     atomic_store_explicit(&row->state, WORKER_NONE, memory_order_release);
     c->slots[slot] = (struct child){0};

@@ -16,7 +16,7 @@ _Noreturn static void wait_for_child(int fd) {
     _exit(n == 1 ? EXIT_SUCCESS : EXIT_FAILURE);
 }
 
-enum error daemon_detach(int *ready_fd) {
+enum error daemon_detach(bool keep_stderr, int *ready_fd) {
     int pipes[2];
     if (pipe2(pipes, O_CLOEXEC) != 0)
         return E_SYSTEM;
@@ -27,10 +27,9 @@ enum error daemon_detach(int *ready_fd) {
     }
     (void)close(pipes[0]);
     int null = open("/dev/null", O_RDWR | O_CLOEXEC);
-    /* Standard error stays: it is the log unless there is a log_file. So does the directory: a
-     * reload opens a relative --config again. */
+    /* The working directory stays: a reload opens a relative --config again. */
     if (pid < 0 || setsid() < 0 || null < 0 || dup2(null, STDIN_FILENO) < 0 ||
-        dup2(null, STDOUT_FILENO) < 0) {
+        dup2(null, STDOUT_FILENO) < 0 || (!keep_stderr && dup2(null, STDERR_FILENO) < 0)) {
         if (null >= 0)
             (void)close(null);
         (void)close(pipes[1]);

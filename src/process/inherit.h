@@ -17,6 +17,7 @@ struct inherit {
     int listener;    /* listening socket, non-blocking */
     int wake_master; /* eventfd: written when the worker is ready or wants to be replaced */
     struct pass pass;
+    const int *bells; /* an eventfd per row: wakes that row's worker */
     pid_t master;
     uint32_t generation;
     uint32_t row; /* index of its statistics row */

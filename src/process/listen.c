@@ -139,8 +139,7 @@ static bool bind_with_mode(int fd, const struct sockaddr_un *address, gid_t grou
     mode_t before = umask(0177);
     int status = bind(fd, (const struct sockaddr *)address, sizeof(*address));
     (void)umask(before);
-    return status == 0 &&
-           (group == (gid_t)-1 || chown(address->sun_path, (uid_t)-1, group) == 0) &&
+    return status == 0 && (group == (gid_t)-1 || chown(address->sun_path, (uid_t)-1, group) == 0) &&
            chmod(address->sun_path, mode) == 0;
 }
 

@@ -37,6 +37,7 @@ struct master {
     struct segment *segment;
     struct listener listener;
     struct pass pass;
+    int *bells;
     struct children children;
     int signals;
     int wake;
@@ -107,6 +108,7 @@ _Noreturn static void run_worker(struct master *m, const struct config *config, 
         .listener = m->listener.fd,
         .wake_master = m->wake,
         .pass = m->pass,
+        .bells = m->bells,
         .master = m->pid,
         .generation = generation,
         .row = slot,
@@ -116,6 +118,7 @@ _Noreturn static void run_worker(struct master *m, const struct config *config, 
     drop_masters_things(m);
     int status = worker_run(&inherit);
     children_fini(&m->children);
+    free(m->bells);
     exit(status);
 }
 
@@ -159,6 +162,7 @@ static void start_resolver(struct master *m, const struct config *config, int64_
         drop_masters_things(m);
         int status = resolver_run(config, m->segment);
         children_fini(&m->children);
+        free(m->bells);
         exit(status);
     }
     if (m->resolver < 0) {
@@ -459,6 +463,30 @@ static int open_signals(void) {
     return signalfd(-1, &set, SFD_NONBLOCK | SFD_CLOEXEC);
 }
 
+static enum error open_bells(struct master *m) {
+    uint32_t n = m->segment->row_count;
+    m->bells = malloc(n * sizeof(m->bells[0]));
+    if (m->bells == NULL)
+        return E_OUT_OF_MEMORY;
+    for (uint32_t i = 0; i < n; i++)
+        m->bells[i] = -1;
+    for (uint32_t i = SEGMENT_FIRST_WORKER_ROW; i < n; i++) {
+        m->bells[i] = eventfd(0, EFD_NONBLOCK | EFD_CLOEXEC);
+        if (m->bells[i] < 0) {
+            log_error("cannot make an eventfd: %m");
+            return E_SYSTEM;
+        }
+    }
+    return OK;
+}
+
+static void close_bells(struct master *m) {
+    for (uint32_t i = 0; m->bells != NULL && i < m->segment->row_count; i++)
+        close_fd(&m->bells[i]);
+    free(m->bells);
+    m->bells = NULL;
+}
+
 static enum error set_up(struct master *m) {
     enum error e = rundir_open(&m->rundir, &m->config);
     if (e != OK)
@@ -471,6 +499,8 @@ static enum error set_up(struct master *m) {
     }
     uint32_t rows = 2 * worker_target(&m->config) + SPARE_ROWS;
     e = segment_create(&m->segment, m->config.run_dir, rows);
+    if (e == OK)
+        e = open_bells(m);
     if (e == OK)
         e = children_init(&m->children, m->segment, m->setup->routes);
     if (e == OK && m->listener.fd < 0)
@@ -485,6 +515,7 @@ static void tear_down(struct master *m) {
         (void)waitpid(m->resolver, NULL, 0);
     }
     children_fini(&m->children);
+    close_bells(m);
     segment_destroy(&m->segment, m->config.run_dir);
     pass_close(&m->pass);
     close_fd(&m->signals);

@@ -38,7 +38,7 @@ struct worker {
 };
 
 /* What an event's data points to when it is not a connection. */
-static char listener_tag, pass_tag, signal_tag, store_tag;
+static char listener_tag, pass_tag, signal_tag, store_tag, bell_tag;
 
 /* --- signals
  * --------------------------------------------------------------------------------------- */
@@ -91,6 +91,7 @@ static void claim_row(struct worker *w) {
     atomic_store_explicit(&row->connections, 0, memory_order_relaxed);
     atomic_store_explicit(&row->in_flight, 0, memory_order_relaxed);
     atomic_store_explicit(&row->redis_ready, 0, memory_order_relaxed);
+    atomic_store_explicit(&row->listening, 0, memory_order_relaxed);
     atomic_store_explicit(&row->started, now, memory_order_relaxed);
     atomic_store_explicit(&row->heartbeat, now, memory_order_relaxed);
 }
@@ -109,8 +110,8 @@ static uint64_t recycle_limit(const struct inherit *inherit) {
     return limit + (spread > 0 ? (uint64_t)inherit->row * 7919U % spread : 0);
 }
 
-static bool add_source(struct worker *w, int fd, void *tag) {
-    struct epoll_event event = {EPOLLIN, {.ptr = tag}};
+static bool add_source(struct worker *w, int fd, uint32_t events, void *tag) {
+    struct epoll_event event = {events, {.ptr = tag}};
     return epoll_ctl(w->epoll, EPOLL_CTL_ADD, fd, &event) == 0;
 }
 
@@ -118,7 +119,9 @@ static enum error set_up(struct worker *w) {
     const struct inherit *inherit = w->inherit;
     w->epoll = epoll_create1(EPOLL_CLOEXEC);
     w->signals = open_signals();
-    if (w->epoll < 0 || w->signals < 0 || !add_source(w, w->signals, &signal_tag)) {
+    if (w->epoll < 0 || w->signals < 0 || !add_source(w, w->signals, EPOLLIN, &signal_tag) ||
+        /* Edge-triggered: each ring wakes, and the count need not be read. */
+        !add_source(w, inherit->bells[inherit->row], EPOLLIN | EPOLLET, &bell_tag)) {
         log_error("cannot set up the event loop: %m");
         return E_SYSTEM;
     }
@@ -215,7 +218,7 @@ static void dispatch(struct worker *w, const struct epoll_event *event) {
         acceptor_adopt(&w->acceptor, &w->round);
     else if (tag == &signal_tag)
         read_signals(w);
-    else
+    else if (tag != &bell_tag) /* the bell only says: look whose turn it is */
         round_on_event(&w->round, tag, event->events);
 }
 

@@ -12,12 +12,15 @@
 #include "base/clock.h"
 #include "redis/breaker.h"
 #include "rig.h"
+#include "support.h"
 
 #define MEMORY                                                                                     \
     "# Memory\r\nused_memory:914544\r\nused_memory_human:893.11K\r\nused_memory_rss:1\r\n"         \
     "maxmemory:1048576\r\nmaxmemory_policy:allkeys-lfu\r\n"
 #define STATS                                                                                      \
     "# Stats\r\nexpired_keys:3\r\nevicted_keys:4\r\nkeyspace_hits:50\r\nkeyspace_misses:60\r\n"
+
+static const int64_t US = 1000; /* in nanoseconds */
 
 static struct rig rig;
 
@@ -108,7 +111,7 @@ START_TEST(every_route_has_a_member) {
     const char *text = stats();
     for (size_t i = 0; i < api_routes.count; i++) {
         char member[64];
-        snprintf(member, sizeof(member), "\"%s\":{}", api_routes.rows[i].name);
+        (void)snprintf(member, sizeof(member), "\"%s\":{}", api_routes.rows[i].name);
         expect_in(text, member);
     }
 }
@@ -119,9 +122,9 @@ START_TEST(latency_is_the_mean_and_four_percentiles) {
     expect_in(stats(), "\"latency\":{\"unit\":\"microseconds\",\"mean\":0.0,\"p50\":0,\"p90\":0,"
                        "\"p99\":0,\"p99_9\":0}");
     for (uint32_t i = 0; i < 998; i++)
-        stats_count_request(worker_row(i % 2), 0, 200, 10 * 1000);
-    stats_count_request(worker_row(0), 0, 200, 100 * 1000);
-    stats_count_request(worker_row(0), 0, 200, 2000 * 1000);
+        stats_count_request(worker_row(i % 2), 0, 200, 10 * US);
+    stats_count_request(worker_row(0), 0, 200, 100 * US);
+    stats_count_request(worker_row(0), 0, 200, 2000 * US);
     response_reset(&rig.request.response);
     expect_in(stats(), "\"mean\":12.1,\"p50\":11,\"p90\":11,\"p99\":11,\"p99_9\":104}");
 }
@@ -135,8 +138,8 @@ START_TEST(every_counter_is_a_member) {
     ck_assert_ptr_nonnull(counters);
     for (size_t i = 0; i < STAT_COUNT; i++) {
         char member[80];
-        snprintf(member, sizeof(member), "\"%s\":%zu%c", stat_table[i].name, 100 + i,
-                 i + 1 < STAT_COUNT ? ',' : '}');
+        (void)snprintf(member, sizeof(member), "\"%s\":%zu%c", stat_table[i].name, 100 + i,
+                       i + 1 < STAT_COUNT ? ',' : '}');
         expect_in(counters, member);
     }
 }
@@ -147,11 +150,11 @@ START_TEST(redis_says_what_it_does_and_what_it_was_asked) {
     rig.service.segment->policy_refused = 1;
     put_replies(MEMORY, STATS);
     char members[512];
-    snprintf(members, sizeof(members),
-             "\"redis\":{\"connected\":true,\"breaker\":\"closed\","
-             "\"max_memory_policy\":\"allkeys-lfu\",\"max_memory_policy_configured\":\"%s\","
-             "\"policy_refused\":true,\"used_memory_human\":\"893.11K\",",
-             config_policy_name(1));
+    (void)snprintf(members, sizeof(members),
+                   "\"redis\":{\"connected\":true,\"breaker\":\"closed\","
+                   "\"max_memory_policy\":\"allkeys-lfu\",\"max_memory_policy_configured\":\"%s\","
+                   "\"policy_refused\":true,\"used_memory_human\":\"893.11K\",",
+                   config_policy_name(1));
     expect_in(stats(), members);
 }
 END_TEST
@@ -188,9 +191,9 @@ END_TEST
 START_TEST(what_is_no_word_of_redis_is_not_passed_on) {
     static const char *const words[] = {"\xff",     "a\x01", "two words",
                                         "\xc3\xa4", "\x7f",  "123456789012345678901234567890123"};
-    for (size_t i = 0; i < sizeof(words) / sizeof(words[0]); i++) {
+    for (size_t i = 0; i < COUNT_OF(words); i++) {
         char memory[128];
-        snprintf(memory, sizeof(memory), "used_memory_human:%s\r\n", words[i]);
+        (void)snprintf(memory, sizeof(memory), "used_memory_human:%s\r\n", words[i]);
         request_reset(&rig.request);
         put_replies(memory, STATS);
         expect_in(stats(), "\"memory_usage\":null,");
@@ -309,7 +312,7 @@ static const char *metrics(void) {
 
 static void expect_line(const char *text, const char *line) {
     char whole[256];
-    snprintf(whole, sizeof(whole), "\n%s\n", line);
+    (void)snprintf(whole, sizeof(whole), "\n%s\n", line);
     expect_in(text, whole);
 }
 
@@ -329,8 +332,8 @@ START_TEST(metrics_are_families_of_samples) {
             char again[160];
             ck_assert_msg(samples > 0, "%s has no sample", family);
             samples = 0;
-            snprintf(family, sizeof(family), "%s", name);
-            snprintf(again, sizeof(again), "# HELP %s ", name);
+            (void)snprintf(family, sizeof(family), "%s", name);
+            (void)snprintf(again, sizeof(again), "# HELP %s ", name);
             ck_assert_msg(strstr(rest, again) == NULL, "%s is opened twice", name);
             continue;
         }
@@ -359,8 +362,9 @@ START_TEST(every_statistic_is_a_metric) {
     const char *text = metrics();
     for (size_t i = 0; i < STAT_COUNT; i++) {
         char lines[256];
-        snprintf(lines, sizeof(lines), "%s\n# TYPE larder_%s_total counter\nlarder_%s_total %zu\n",
-                 stat_table[i].help, stat_table[i].name, stat_table[i].name, 100 + i);
+        (void)snprintf(lines, sizeof(lines),
+                       "%s\n# TYPE larder_%s_total counter\nlarder_%s_total %zu\n",
+                       stat_table[i].help, stat_table[i].name, stat_table[i].name, 100 + i);
         expect_in(text, lines);
     }
 }
@@ -452,7 +456,7 @@ static void expect_no_redis(const char *text) {
     expect_not_in(text, "larder_redis_keys ");
     for (size_t i = 0; i < REDIS_FIGURES; i++) {
         char name[80];
-        snprintf(name, sizeof(name), "larder_redis_%s", redis_figures[i].name);
+        (void)snprintf(name, sizeof(name), "larder_redis_%s", redis_figures[i].name);
         expect_not_in(text, name);
     }
 }
@@ -515,8 +519,8 @@ START_TEST(the_index_lists_every_endpoint) {
     expect_in(text, "\"DELETE /cache\":\"Delete every value\",");
     for (size_t i = 0; i < api_routes.count; i++) {
         char member[160];
-        snprintf(member, sizeof(member), " %s\":\"%s\"", api_routes.rows[i].path,
-                 api_routes.rows[i].summary);
+        (void)snprintf(member, sizeof(member), " %s\":\"%s\"", api_routes.rows[i].path,
+                       api_routes.rows[i].summary);
         expect_in(text, member);
     }
 }

@@ -76,7 +76,7 @@ START_TEST(numbers_are_decimal_to_the_last_one) {
         buf_put_int(&b, rows[i]);
         buf_put_char(&b, ' ');
         buf_put_uint(&b, (uint64_t)rows[i]);
-        snprintf(text, sizeof(text), "%" PRId64 " %" PRIu64, rows[i], (uint64_t)rows[i]);
+        (void)snprintf(text, sizeof(text), "%" PRId64 " %" PRIu64, rows[i], (uint64_t)rows[i]);
         assert_text(&b, text);
         buf_fini(&b);
     }

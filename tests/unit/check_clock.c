@@ -98,9 +98,9 @@ START_TEST(timestamps_agree_with_a_second_calendar) {
         char want[64];
         char have[CLOCK_TIMESTAMP_BYTES];
         civil_date(seconds / 86400, &year, &month, &day);
-        snprintf(want, sizeof(want), "%04d-%02d-%02dT%02d:%02d:%02d.%06dZ", (int)year, (int)month,
-                 (int)day, (int)(seconds / 3600 % 24), (int)(seconds / 60 % 60),
-                 (int)(seconds % 60), (int)(ns / 1000));
+        (void)snprintf(want, sizeof(want), "%04d-%02d-%02dT%02d:%02d:%02d.%06dZ", (int)year,
+                       (int)month, (int)day, (int)(seconds / 3600 % 24), (int)(seconds / 60 % 60),
+                       (int)(seconds % 60), (int)(ns / 1000));
         clock_format(seconds * NS_PER_S + ns, have);
         if (memcmp(have, want, sizeof(have)) != 0)
             ck_abort_msg("%.27s instead of %s", have, want);

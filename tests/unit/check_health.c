@@ -55,7 +55,7 @@ static void expect_ready(void) {
 static void expect_not_ready(enum error e) {
     char reason[64];
     const struct error_info *info = error_info(e);
-    snprintf(reason, sizeof(reason), ",\"reason\":\"%s\"}", info->slug);
+    (void)snprintf(reason, sizeof(reason), ",\"reason\":\"%s\"}", info->slug);
     ck_assert_int_eq(ask(health_ready_plan), 503);
     ck_assert(body_has(info->slug) && body_has(info->detail));
     ck_assert_int_eq(ask(health_plan), 503);
@@ -80,7 +80,7 @@ END_TEST
 START_TEST(a_connection_makes_it_ready_for_good) {
     rig_connect(&rig);
     expect_ready();
-    move_time(3600 * 1000);
+    move_time(3600000);
     expect_ready();
 }
 END_TEST

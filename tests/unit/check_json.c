@@ -104,7 +104,7 @@ START_TEST(fixed_point_has_exactly_its_digits) {
         char want[64];
         json_init(&doc);
         json_add_fixed(&doc, json_root(&doc), "v", rows[i].v, rows[i].digits);
-        snprintf(want, sizeof(want), "{\"v\":%s}", rows[i].text);
+        (void)snprintf(want, sizeof(want), "{\"v\":%s}", rows[i].text);
         assert_written(&doc, want);
     }
 }
@@ -155,7 +155,7 @@ START_TEST(large_documents_are_whole) {
     buf_put_char(&want, '{');
     for (int i = 0; i < MEMBERS; i++) {
         char name[32];
-        snprintf(name, sizeof(name), "member %d", i);
+        (void)snprintf(name, sizeof(name), "member %d", i);
         json_add_int(&doc, json_root(&doc), name, i);
         buf_printf(&want, "%s\"%s\":%d", i > 0 ? "," : "", name, i);
     }

@@ -130,11 +130,11 @@ START_TEST(every_ascii_byte_is_written_as_rfc_8259_demands) {
             if (shorts[i] == c)
                 found = &shorts[i - 1];
         if (found != NULL)
-            snprintf(want, sizeof(want), "\"\\%c\"", *found);
+            (void)snprintf(want, sizeof(want), "\"\\%c\"", *found);
         else if (c < 0x20)
-            snprintf(want, sizeof(want), "\"\\u%04x\"", (unsigned)c);
+            (void)snprintf(want, sizeof(want), "\"\\u%04x\"", (unsigned)c);
         else
-            snprintf(want, sizeof(want), "\"%c\"", c);
+            (void)snprintf(want, sizeof(want), "\"%c\"", c);
         jsontext_put_string(&b, (struct slice){text, 1});
         ck_assert_msg(slice_eq(buf_slice(&b), slice_of(want)), "%02x: %.*s", (unsigned)c, (int)b.n,
                       b.p);

@@ -299,8 +299,9 @@ static size_t damage(uint64_t *seed, char *text, size_t n) {
     static const char telling[] = "{}[]\",:\\/ \t\n0123456789+-.eEutfnalsrDdC\x1f\x7f\x80\xbf\xc3"
                                   "\xed\xf0\xff";
     size_t at = random_below(seed, n + 1);
-    char byte = random_below(seed, 8) == 0 ? (char)random_next(seed)
-                                           : telling[random_below(seed, sizeof(telling))];
+    char byte = telling[random_below(seed, sizeof(telling))];
+    if (random_below(seed, 8) == 0)
+        byte = (char)random_next(seed);
     size_t rest = n - at;
     size_t span = rest > 0 ? 1 + random_below(seed, rest < 6 ? rest : 6) : 0;
     switch (random_below(seed, 4)) {

@@ -5,6 +5,7 @@
 #include <string.h>
 
 #include "redis/reply.h"
+#include "support.h"
 
 static struct replies list;
 
@@ -193,7 +194,7 @@ START_TEST(info_fields_are_found_whole) {
         {"last", "5"},
     };
     struct slice value;
-    for (size_t i = 0; i < sizeof(fields) / sizeof(fields[0]); i++) {
+    for (size_t i = 0; i < COUNT_OF(fields); i++) {
         ck_assert(reply_info_field(SLICE(INFO_TEXT), fields[i].field, &value));
         ck_assert(slice_eq(value, slice_of(fields[i].value)));
     }
@@ -204,7 +205,7 @@ START_TEST(what_info_does_not_have_is_not_found) {
     static const char *const absent[] = {"used",  "memory", "used_memory_huma",
                                          "human", "las",    "# Memory"};
     struct slice value;
-    for (size_t i = 0; i < sizeof(absent) / sizeof(absent[0]); i++)
+    for (size_t i = 0; i < COUNT_OF(absent); i++)
         ck_assert(!reply_info_field(SLICE(INFO_TEXT), absent[i], &value));
     ck_assert(!reply_info_field((struct slice){0}, "used_memory", &value));
     ck_assert(!reply_info_field(SLICE("\r\n\n\r\n"), "used_memory", &value));
@@ -238,7 +239,7 @@ START_TEST(info_numbers_are_exact_or_the_fallback) {
         {"used_memory_human", 77},
         {"absent", 77},
     };
-    for (size_t i = 0; i < sizeof(numbers) / sizeof(numbers[0]); i++)
+    for (size_t i = 0; i < COUNT_OF(numbers); i++)
         ck_assert_int_eq(reply_info_int(SLICE(INFO_TEXT), numbers[i].field, 77), numbers[i].value);
 }
 END_TEST
@@ -259,7 +260,7 @@ Suite *suite_reply(void) {
     TCase *meaning = tcase_create("errors");
     tcase_add_checked_fixture(meaning, setup, teardown);
     tcase_add_loop_test(meaning, an_error_reply_is_told_apart_by_its_first_words, 0,
-                        sizeof(errors) / sizeof(errors[0]));
+                        COUNT_OF(errors));
     tcase_add_test(meaning, other_replies_are_no_errors);
     suite_add_tcase(s, meaning);
 

@@ -250,7 +250,7 @@ static _Noreturn void publish_for_ever(void) {
 }
 
 START_TEST(a_reader_in_another_process_sees_whole_addresses_only) {
-    enum { READS = 20000 };
+    enum { READS = 20000, CHANGES = 200 };
     create();
     pid_t writer = fork();
     ck_assert_int_ge(writer, 0);
@@ -258,22 +258,21 @@ START_TEST(a_reader_in_another_process_sees_whole_addresses_only) {
         publish_for_ever();
     int whole = 0;
     int broken = 0;
-    int different = 0;
+    int changes = 0;
     char before = 0;
-    while (whole < READS && broken == 0) {
+    /* Reads alone prove nothing while the writer waits for its turn on the processor. */
+    while ((whole < READS || changes < CHANGES) && broken == 0) {
         char address[SEGMENT_ADDRESS_MAX];
         if (!segment_read_address(segment, HOST, address))
             continue;
         whole++;
         broken += !is_whole(address);
-        different += address[0] != before;
+        changes += address[0] != before;
         before = address[0];
     }
     kill(writer, SIGKILL);
     waitpid(writer, NULL, 0);
     ck_assert_int_eq(broken, 0);
-    /* Otherwise it was no test. */
-    ck_assert_int_gt(different, 10);
 }
 END_TEST
 

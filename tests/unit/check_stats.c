@@ -11,6 +11,7 @@
 #include <unistd.h>
 
 #include "base/stats.h"
+#include "support.h"
 
 enum { ROWS = 3, NS_PER_US = 1000 };
 
@@ -18,8 +19,9 @@ static struct stats_row *rows; /* shared with children */
 static struct stats_sum sum;
 
 static void setup(void) {
-    rows =
-        mmap(NULL, ROWS * sizeof(*rows), PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
+    size_t bytes = ROWS * sizeof(*rows);
+    /* cppcheck-suppress invalidFunctionArg ; no file: -1 is what is asked for */
+    rows = mmap(NULL, bytes, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
     ck_assert_ptr_ne(rows, MAP_FAILED);
 }
 
@@ -72,9 +74,10 @@ START_TEST(what_is_out_of_range_goes_into_the_end_buckets) {
 END_TEST
 
 START_TEST(a_longer_latency_is_never_in_an_earlier_bucket) {
-    unsigned seed = 1;
+    uint64_t seed = 1;
     size_t before = 0;
-    for (int64_t ns = 1; ns < INT64_C(1) << 38; ns += 1 + ns / 50 + rand_r(&seed) % 100) {
+    for (int64_t ns = 1; ns < INT64_C(1) << 38;
+         ns += 1 + ns / 50 + (int64_t)random_below(&seed, 100)) {
         size_t bucket = latency_bucket(ns);
         ck_assert_uint_ge(bucket, before);
         ck_assert_uint_le(bucket - before, 1);
@@ -92,8 +95,8 @@ static int by_size(const void *a, const void *b) {
 }
 
 /* From 100 ns to 10 s, every order of magnitude alike. */
-static int64_t random_latency(unsigned *seed) {
-    double magnitude = 2 + 8.0 * rand_r(seed) / RAND_MAX;
+static int64_t random_latency(uint64_t *seed) {
+    double magnitude = 2 + 8 * (double)random_next(seed) / (double)UINT64_MAX;
     return (int64_t)pow(10, magnitude);
 }
 
@@ -102,13 +105,13 @@ START_TEST(percentiles_are_those_of_the_sorted_latencies) {
     static const double fractions[] = {0.01, 0.1, 0.5, 0.9, 0.99, 0.999, 0.9999, 1};
     static int64_t sample[SAMPLES];
     uint64_t buckets[LATENCY_BUCKETS] = {0};
-    unsigned seed = (unsigned)_i + 1;
+    uint64_t seed = (uint64_t)_i;
     for (size_t i = 0; i < SAMPLES; i++) {
         sample[i] = random_latency(&seed);
         buckets[latency_bucket(sample[i])]++;
     }
     qsort(sample, SAMPLES, sizeof(sample[0]), by_size);
-    for (size_t i = 0; i < sizeof(fractions) / sizeof(fractions[0]); i++) {
+    for (size_t i = 0; i < COUNT_OF(fractions); i++) {
         size_t rank = (size_t)ceil(fractions[i] * SAMPLES);
         double exact = (double)sample[rank - 1] / NS_PER_US;
         double found = latency_percentile_us(buckets, fractions[i]);
@@ -202,7 +205,7 @@ END_TEST
 
 /* --- processes ------------------------------------------------------------------------------ */
 
-enum { EVENTS = 200000 };
+static const uint64_t events_each = 200000;
 
 static pid_t fork_writer(struct stats_row *row, uint64_t events) {
     pid_t pid = fork();
@@ -217,8 +220,8 @@ static pid_t fork_writer(struct stats_row *row, uint64_t events) {
 }
 
 START_TEST(two_processes_lose_nothing_and_sums_never_go_down) {
-    pid_t first = fork_writer(&rows[1], EVENTS);
-    pid_t second = fork_writer(&rows[2], EVENTS);
+    pid_t first = fork_writer(&rows[1], events_each);
+    pid_t second = fork_writer(&rows[2], events_each);
     uint64_t hits = 0;
     uint64_t requests = 0;
     int living = 2;
@@ -236,8 +239,8 @@ START_TEST(two_processes_lose_nothing_and_sums_never_go_down) {
         }
     }
     stats_sum_rows(&sum, rows, ROWS);
-    ck_assert_uint_eq(sum.counter[STAT_hits], 2 * EVENTS);
-    ck_assert_uint_eq(stats_total_requests(&sum), 2 * EVENTS);
+    ck_assert_uint_eq(sum.counter[STAT_hits], 2 * events_each);
+    ck_assert_uint_eq(stats_total_requests(&sum), 2 * events_each);
 }
 END_TEST
 
@@ -274,7 +277,7 @@ static char *read_document(void) {
     FILE *f = fopen(path, "re");
     ck_assert_msg(f != NULL, "%s cannot be read", path);
     size_t length = fread(text, 1, sizeof(text) - 1, f);
-    fclose(f);
+    ck_assert_int_eq(fclose(f), 0);
     text[length] = '\0';
     return text;
 }

@@ -1,6 +1,7 @@
 /* Time to live: what counts as a whole number of seconds, and what never may. */
 #include "units.h"
 
+#include <inttypes.h>
 #include <stdio.h>
 
 #include "base/buf.h"
@@ -173,7 +174,7 @@ START_TEST(the_maximum_is_met_exactly) {
             char text[32];
             int64_t seconds = -1;
             bool allowed = off <= 0 && maxima[i] + off >= 1;
-            snprintf(text, sizeof(text), "%lld", (long long)(maxima[i] + off));
+            (void)snprintf(text, sizeof(text), "%" PRId64, maxima[i] + off);
             ck_assert_msg((parse(slice_of(text), maxima[i], &seconds) == OK) == allowed, "%s",
                           text);
             ck_assert_int_eq(seconds, allowed ? maxima[i] + off : -1);

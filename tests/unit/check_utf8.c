@@ -89,10 +89,10 @@ END_TEST
 START_TEST(every_lead_byte_takes_what_the_unicode_table_says) {
     static const unsigned char telling[] = {0x00, 0x22, 0x7F, 0x80, 0x8F, 0x90,
                                             0x9F, 0xA0, 0xBF, 0xC0, 0xF0, 0xFF};
-    enum { T = COUNT_OF(telling) };
-    for (size_t i = 0; i < 256u * T * T * T; i++) {
-        char bytes[] = {(char)(i / (T * T * T)), (char)telling[i / (T * T) % T],
-                        (char)telling[i / T % T], (char)telling[i % T]};
+    const size_t few = COUNT_OF(telling);
+    for (size_t i = 0; i < 256 * few * few * few; i++) {
+        char bytes[] = {(char)(i / (few * few * few)), (char)telling[i / (few * few) % few],
+                        (char)telling[i / few % few], (char)telling[i % few]};
         for (size_t n = 1; n <= 4; n++)
             if (utf8_decode(bytes, n, NULL) != expected_length(bytes, n))
                 ck_abort_msg("%02x %02x %02x %02x, the first %zu", bytes[0] & 0xFF, bytes[1] & 0xFF,
