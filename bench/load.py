@@ -23,7 +23,9 @@ from stack import CEILING, LARDERD, Failure, Part, Progress, Stack, children, cp
 FRONTS = ("nginx", "lighttpd")
 DRIFT = 0.10     # between the two static ceilings of a round
 ATTEMPTS = 2     # rounds are repeated until so many times the number wanted
-WRK_THREADS = 2
+# The load generator shares the machine with what it measures, and one core of it is enough to keep
+# the other busy.
+WRK_THREADS = min(16, max(1, (os.cpu_count() or 1) // 2))
 PATH = "/cache/user:1042"
 # 100 bytes of JSON. The ttl keeps its five digits for as long as any run takes.
 VALUE = ('{"id":1042,"name":"Ada Lovelace","mail":"ada@example.org","visits":17,"admin":false,'
@@ -220,7 +222,9 @@ class Rounds:
                 self._round(block, attempt + 1)
 
     def _round(self, block: Block, number: int) -> None:
-        where = f"round {number}, {block.front}, {block.connections} connections"
+        count = (f"round {number}/{self.count}" if number <= self.count else
+                 f"repeat {number - self.count}/{self.count * (ATTEMPTS - 1)}")
+        where = f"{count}, {block.front}, {block.connections} connections"
 
         def run(kind: str, method: str) -> Run:
             Progress.show(f"{where}: {kind} {method}")
@@ -244,7 +248,7 @@ class Rounds:
         ratios = ", ".join(f"{load} {result.ours[load].rate / result.ceiling[load].rate:.2f}"
                            for load in block.loads)
         note = f"static ceilings {drift * 100:.0f} % apart{'' if keep else ': dropped'}"
-        Progress.line(f"{f'{where}:':38} {f'{ratios} of the FastCGI ceiling;':43} {note}")
+        Progress.line(f"{f'{where}:':40} {f'{ratios} of the FastCGI ceiling;':43} {note}")
 
 
 class Machine:

@@ -130,8 +130,12 @@ enum step cache_put_finish(struct request *r) {
         return problem_reply(r, set);
     stats_add(&r->service->row->counter[STAT_stores], 1);
     begin_document(r);
-    buf_puts(&r->response.body, ",\"value\":");
-    response_splice(&r->response, r->value);
+    if (r->value_is_bytes) {
+        put_value(r, r->value);
+    } else {
+        buf_puts(&r->response.body, ",\"value\":");
+        response_splice(&r->response, r->value);
+    }
     end_envelope(r, r->ttl > 0 ? r->ttl * 1000 : -1);
     return STEP_ANSWER;
 }

@@ -3,16 +3,18 @@
 
 #include <stdio.h>
 
+#include "base/base64.h"
 #include "base/jsontext.h"
 #include "cache/ttl.h"
 #include "http/media.h"
 
-enum member { MEMBER_VALUE, MEMBER_TTL, MEMBER_KEY, MEMBER_TIMESTAMP, MEMBERS };
+enum member { MEMBER_VALUE, MEMBER_TTL, MEMBER_KEY, MEMBER_ENCODING, MEMBER_TIMESTAMP, MEMBERS };
 
 static const struct slice member_names[MEMBERS] = {
     [MEMBER_VALUE] = SLICE_INIT("value"),
     [MEMBER_TTL] = SLICE_INIT("ttl"),
     [MEMBER_KEY] = SLICE_INIT("key"),
+    [MEMBER_ENCODING] = SLICE_INIT("encoding"),
     [MEMBER_TIMESTAMP] = SLICE_INIT("timestamp"),
 };
 
@@ -93,6 +95,27 @@ static enum error read_ttl(struct request *r, struct slice text, struct envelope
     return e;
 }
 
+/* A GET shows bytes that are no text (another program wrote them) as base64; put back, they are
+ * those bytes again, not their base64. */
+static enum error read_value(struct request *r, struct slice text, struct slice encoding,
+                             struct envelope_fault *fault) {
+    r->value = text;
+    if (encoding.n == 0)
+        return OK;
+    bool is_base64 = slice_eq(encoding, SLICE("\"base64\"")) && text.n >= 2 && text.p[0] == '"' &&
+                     base64_decode(&r->decoded, (struct slice){text.p + 1, text.n - 2});
+    if (buf_failed(&r->decoded))
+        return E_OUT_OF_MEMORY;
+    if (!is_base64) {
+        SAY(fault, "With the member \"encoding\", which is \"base64\" or absent, the value is a "
+                   "string of base64.");
+        return E_SCHEMA_VIOLATION;
+    }
+    r->value = buf_slice(&r->decoded);
+    r->value_is_bytes = true;
+    return OK;
+}
+
 enum error envelope_read(struct request *r, struct envelope_fault *fault) {
     struct slice values[MEMBERS] = {{0}};
     fault->detail[0] = '\0';
@@ -111,11 +134,13 @@ enum error envelope_read(struct request *r, struct envelope_fault *fault) {
     e = read_ttl(r, values[MEMBER_TTL], fault);
     if (e != OK)
         return e;
-    if (values[MEMBER_VALUE].n > (size_t)r->service->config->max_value) {
-        SAY(fault, "The value has %zu bytes; max_value is %lld.", values[MEMBER_VALUE].n,
+    e = read_value(r, values[MEMBER_VALUE], values[MEMBER_ENCODING], fault);
+    if (e != OK)
+        return e;
+    if (r->value.n > (size_t)r->service->config->max_value) {
+        SAY(fault, "The value has %zu bytes; max_value is %lld.", r->value.n,
             (long long)r->service->config->max_value);
         return E_VALUE_TOO_LARGE;
     }
-    r->value = values[MEMBER_VALUE];
     return OK;
 }

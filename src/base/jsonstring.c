@@ -6,6 +6,7 @@
 
 #include <stdint.h>
 
+#include "base/base64.h"
 #include "base/hex.h"
 
 enum { UTF8_MAX = 4 };
@@ -132,28 +133,8 @@ void jsontext_put_string(struct buf *out, struct slice text) {
     buf_put_char(out, '"');
 }
 
-/* One to three bytes as four characters; the alphabet's last one stands for a byte that isn't. */
-static void encode_group(char out[4], const unsigned char *bytes, size_t n) {
-    static const char alphabet[] =
-        "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/=";
-    enum { PADDING = 64 };
-    uint32_t group = (uint32_t)bytes[0] << 16;
-    group |= n > 1 ? (uint32_t)bytes[1] << 8 : 0;
-    group |= n > 2 ? bytes[2] : 0;
-    out[0] = alphabet[group >> 18];
-    out[1] = alphabet[group >> 12 & 63];
-    out[2] = alphabet[n > 1 ? group >> 6 & 63 : PADDING];
-    out[3] = alphabet[n > 2 ? group & 63 : PADDING];
-}
-
 void jsontext_put_base64(struct buf *out, struct slice bytes) {
-    if (!buf_reserve(out, (bytes.n + 2) / 3 * 4 + 2))
-        return;
     buf_put_char(out, '"');
-    for (size_t i = 0; i < bytes.n; i += 3) {
-        size_t left = bytes.n - i;
-        encode_group(out->p + out->n, (const unsigned char *)bytes.p + i, left < 3 ? left : 3);
-        out->n += 4;
-    }
+    base64_encode(out, bytes);
     buf_put_char(out, '"');
 }

@@ -10,7 +10,8 @@
 /* Reads the text of a JSON value (checked by jsontext) as a ttl in whole seconds: a number whose
  * value is integral however it is spelled (10, 10.0, 1e1), or a string of plain decimal digits
  * without a leading zero ("10"); 1 to `max`. E_INVALID_TTL for everything else, with `*reason` a
- * static sentence for the client. Exact: nothing is clamped or rounded. */
+ * static phrase for the client ("not a whole number") and `*seconds` left alone. Exact: nothing is
+ * clamped or rounded. */
 LARDER_MUST_CHECK enum error ttl_parse(struct slice text, int64_t max, int64_t *seconds,
                                        const char **reason);
 

@@ -6,15 +6,17 @@
 void request_fini(struct request *r) {
     call_fini(&r->call);
     response_fini(&r->response);
+    buf_fini(&r->decoded);
 }
 
 void request_reset(struct request *r) {
     call_release(&r->call);
     response_reset(&r->response);
+    buf_reset(&r->decoded, 0);
     r->route = NULL;
     r->path = r->query = r->content_type = r->content_encoding = (struct slice){0};
     r->body = r->value = (struct slice){0};
-    r->has_query = r->body_too_large = false;
+    r->has_query = r->body_too_large = r->value_is_bytes = false;
     r->key.n = 0;
     r->ttl = 0;
 }

@@ -42,7 +42,9 @@ struct request {
 
     struct key key;     /* when route->takes_key */
     int64_t ttl;        /* PUT: seconds, 0 for none */
-    struct slice value; /* PUT: the exact JSON text, inside `body` */
+    struct slice value; /* PUT: what Redis will keep; the exact JSON text, inside `body`, */
+    struct buf decoded; /* or bytes that came as base64, in here */
+    bool value_is_bytes;
     int64_t taken;      /* clock_monotonic, for the latency */
 
     struct call call;

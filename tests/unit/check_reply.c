@@ -59,11 +59,12 @@ START_TEST(an_empty_list_has_no_reply) {
 }
 END_TEST
 
-/* [1, [2, [], "x"], 3], [], 4 */
+/* [1, [[2], [], "x"], 3], [], 4 */
 static void put_nested(void) {
     put_array(3);
     put_integer(1);
     put_array(3);
+    put_array(1);
     put_integer(2);
     put_array(0);
     put(REPLY_STRING, 0, "x");
