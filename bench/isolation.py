@@ -31,7 +31,8 @@ SILENT_PEERS = 8
 WAITING_CLIENTS = 4
 SECONDS = 1.5
 PAUSE = 0.002  # after an answer, so that this program isn't the load that it measures
-RECOVERY_S = 10.0
+ANSWER_S = 10.0    # the longest wait for an answer
+RECOVERY_S = 10.0  # for values to be had again after Redis goes on
 
 
 class Client:
@@ -119,25 +120,33 @@ def percentile(ordered: list[float], fraction: float) -> float:
     return ordered[min(len(ordered) - 1, int(len(ordered) * fraction))]
 
 
-def drive(peers: list[Client | SilentPeer], seconds: float) -> None:
-    """Lets all of them do what they do for so long."""
+def drive(clients: list[Client], others: list[Client] | list[SilentPeer], seconds: float) -> None:
+    """Lets all of them do what they do for so long, and until each of `clients` has its answer: one
+    that comes late is the one that matters."""
     with selectors.DefaultSelector() as selector:
-        registered = {}
+        registered: dict[Client | SilentPeer, socket.socket] = {}
         end = time.perf_counter() + seconds
-        while (now := time.perf_counter()) < end:
-            for peer in peers:
-                peer.step(now)
-                # A silent peer changes its socket when it reconnects.
-                if registered.get(peer) is not peer.socket:
-                    registered[peer] = peer.socket
-                    selector.register(peer.socket, selectors.EVENT_READ, peer)
-            due = [p.due for p in peers if isinstance(p, Client) and p.due is not None]
-            until = min([*due, end])
+        while True:
+            now = time.perf_counter()
+            waiting = [c for c in clients if c.due is None]
+            if now >= end and not waiting:
+                return
+            if now >= end + ANSWER_S:
+                raise Failure(f"GET {waiting[0].path}: no answer within {ANSWER_S:.0f} s")
+            until = now + 0.1
+            if now < end:
+                for peer in [*others, *clients]:
+                    peer.step(now)
+                    # A silent peer changes its socket when it reconnects.
+                    if registered.get(peer) is not peer.socket:
+                        registered[peer] = peer.socket
+                        selector.register(peer.socket, selectors.EVENT_READ, peer)
+                until = min([end, *(p.due for p in [*others, *clients]
+                                    if isinstance(p, Client) and p.due is not None)])
             for key, _ in selector.select(max(0.0, until - time.perf_counter())):
-                peer = key.data
-                if isinstance(peer, SilentPeer):
-                    selector.unregister(peer.socket)
-                peer.on_readable()
+                if isinstance(key.data, SilentPeer):
+                    selector.unregister(key.data.socket)
+                key.data.on_readable()
 
 
 @contextmanager
@@ -196,7 +205,7 @@ class Isolation:
         clients = [Client(port, MEASURED[i % len(MEASURED)]) for i in range(CONNECTIONS)]
         others = disturb()
         try:
-            drive([*others, *clients], SECONDS)
+            drive(clients, others, SECONDS)
         finally:
             for peer in [*clients, *others]:
                 peer.socket.close()
@@ -215,7 +224,7 @@ class Isolation:
     def _note(self, front: str, situation: str, others: list[Client] | list[SilentPeer]) -> None:
         closed = sum(p.closed for p in others if isinstance(p, SilentPeer))
         if closed:
-            self.notes.append(f"{front}, {situation}: larder hung up on {closed} of them")
+            self.notes.append(f"{front}, {situation}: larder hung up {closed} times")
         statuses = sum((c.statuses for c in others if isinstance(c, Client)), Counter())
         if statuses:
             counts = ", ".join(f"{n} times {status}" for status, n in sorted(statuses.items()))

@@ -27,4 +27,4 @@ step "make -j$(nproc) (sanitizers)" "$RUN/asan-make.log" make -j"$(nproc)"
 export ASAN_OPTIONS=${ASAN_OPTIONS:-detect_leaks=1:exitcode=99}
 export UBSAN_OPTIONS=${UBSAN_OPTIONS:-print_stacktrace=1:halt_on_error=1}
 [ $# -gt 0 ] || set -- check
-exec make --no-print-directory "$@"
+exec make --no-print-directory -j"$(nproc)" "$@"

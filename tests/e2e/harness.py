@@ -328,9 +328,10 @@ class Larder(Process):
         self.options: dict[str, object] = {
             "config": "/dev/null", "run-dir": self.run_dir, "listen": self.socket,
             "workers": workers}
-        if redis is not None:
-            path = redis.socket if isinstance(redis, Redis) else redis
-            self.options["redis-socket"] = path
+        # Without one it must not find the machine's own.
+        self.has_redis = redis is not None
+        path = redis.socket if isinstance(redis, Redis) else redis
+        self.options["redis-socket"] = path or self.directory / "no-redis.sock"
         self.options.update((name.replace("_", "-"), value) for name, value in options.items())
         self.options = {k: v for k, v in self.options.items() if v is not None}
 
@@ -361,7 +362,7 @@ class Larder(Process):
         """Starts it and waits until it serves; until Redis is reached as well if it has one."""
         self.launch(self.command(), self.environment(), **launch)
         self.wait_serving()
-        if ready if ready is not None else "redis-socket" in self.options:
+        if ready if ready is not None else self.has_redis:
             eventually(self.ready, 20, f"/health/ready is 200; log:\n{self.text()}")
         return self
 

@@ -260,7 +260,7 @@ def test_precedence(conf: Path, new_redis: NewRedis, new_larder: NewLarder,
 def test_the_originals_environment(new_redis: NewRedis, new_larder: NewLarder) -> None:
     """REDIS_HOST, REDIS_PORT, REDIS_DB, DEFAULT_TTL and MAX_MEMORY_POLICY do what they did."""
     redis = new_redis(tcp=True)
-    larder = new_larder(workers=1, env={
+    larder = new_larder(workers=1, redis_socket=None, env={
         "REDIS_HOST": "127.0.0.1", "REDIS_PORT": str(redis.port), "REDIS_DB": "5",
         "DEFAULT_TTL": "77", "MAX_MEMORY_POLICY": "volatile-lfu"})
     larder.start(ready=True)
