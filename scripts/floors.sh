@@ -10,7 +10,7 @@ floors=(base redis cache http api process)
 foreign=(
     'fcgiapp.h src/http/fcgi.c'
     'fcgios.h src/http/fcgi.c'
-    'hiredis/ src/redis/store.c'
+    'hiredis/ src/redis/wire.c'
     'json-c/ src/base/json.c'
 )
 faults=0

@@ -70,7 +70,7 @@ nginx)
     [ "$(id -u)" -ne 0 ] || user="user root;"
     replace user 1 "$user"
     replace pid 1 "pid \"$rundir/nginx.pid\";"
-    replace errorlog 1 "error_log \"$rundir/nginx.log\" warn;"
+    replace errorlog 1 "error_log \"$rundir/nginx.log\" error;"
     replace "temp body" 1 "client_body_temp_path \"$rundir/nginx-body\";"
     for kind in fastcgi proxy uwsgi scgi; do
         replace "temp $kind" 1 "${kind}_temp_path \"$rundir/nginx-$kind\";"

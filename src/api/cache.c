@@ -62,7 +62,7 @@ enum step cache_get_plan(struct request *r) {
     struct store *store = r->service->store;
     enum error e = store_begin(store, &r->call, r->service->now);
     if (e != OK)
-        return problem(r, e, NULL);
+        return problem_refused(r, e);
     store_append(store, &r->call, (struct slice[]){SLICE("GET"), key_slice(&r->key)}, 2);
     store_append(store, &r->call, (struct slice[]){SLICE("PTTL"), key_slice(&r->key)}, 2);
     store_commit(store, &r->call, r->service->now);
@@ -112,7 +112,7 @@ enum step cache_put_plan(struct request *r) {
 
     e = store_begin(store, &r->call, r->service->now);
     if (e != OK)
-        return problem(r, e, NULL);
+        return problem_refused(r, e);
     char seconds[24];
     int n = snprintf(seconds, sizeof(seconds), "%lld", (long long)r->ttl);
     struct slice set[] = {
@@ -147,7 +147,7 @@ enum step cache_delete_plan(struct request *r) {
     struct store *store = r->service->store;
     enum error e = store_begin(store, &r->call, r->service->now);
     if (e != OK)
-        return problem(r, e, NULL);
+        return problem_refused(r, e);
     store_append(store, &r->call, (struct slice[]){SLICE("UNLINK"), key_slice(&r->key)}, 2);
     store_commit(store, &r->call, r->service->now);
     return STEP_WAIT;
@@ -172,7 +172,7 @@ enum step cache_clear_plan(struct request *r) {
     struct store *store = r->service->store;
     enum error e = store_begin(store, &r->call, r->service->now);
     if (e != OK)
-        return problem(r, e, NULL);
+        return problem_refused(r, e);
     /* ASYNC: freeing a million entries must not hold up everybody else's commands. */
     store_append(store, &r->call, (struct slice[]){SLICE("FLUSHDB"), SLICE("ASYNC")}, 2);
     store_commit(store, &r->call, r->service->now);

@@ -1,7 +1,7 @@
 /*
  * /health, /health/live, /health/ready. They never ask Redis: a probe must not wait on what it
- * probes. What this worker's connection saw last and what all workers know together (the breaker)
- * is fresh to half a second, since an idle connection is pinged.
+ * probes. They say what this worker's connection saw last, and what all workers know together (the
+ * breaker). That is at most a second or so old, since an idle connection is pinged.
  */
 #include "api/document.h"
 #include "api/handlers.h"
@@ -34,21 +34,11 @@ static void begin(struct json_doc *doc, const char *status) {
     document_add_time(doc, json_root(doc), "timestamp", clock_realtime());
 }
 
-/* Adds a member at the end of the problem document that is the answer. `text` is ours and needs no
- * escaping. */
-static void add_to_problem(struct request *r, const char *name, const char *text) {
-    struct buf *body = &r->response.body;
-    if (buf_failed(body))
-        return;
-    body->n--; /* the closing brace */
-    buf_printf(body, ",\"%s\":\"%s\"}", name, text);
-}
-
 enum step health_plan(struct request *r) {
     enum error e = why_not_ready(r->service);
     if (e != OK) {
         enum step step = problem(r, E_BACKEND_UNAVAILABLE, "Redis connection failed");
-        add_to_problem(r, "reason", error_info(e)->slug);
+        problem_add(r, "reason", error_info(e)->slug);
         return step;
     }
     struct json_doc doc;

@@ -48,8 +48,7 @@ struct redis_info redis_info_read(const struct call *call) {
 }
 
 int64_t redis_info_figure(const struct redis_info *info, const struct redis_figure *figure) {
-    int64_t v = reply_info_int(info->section[figure->section], figure->name, -1);
-    return v < 0 ? -1 : v;
+    return reply_info_int(info->section[figure->section], figure->name, -1);
 }
 
 struct slice redis_info_word(const struct redis_info *info, enum redis_section section,

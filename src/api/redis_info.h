@@ -42,7 +42,7 @@ LARDER_MUST_CHECK enum error redis_info_ask(struct request *r);
 /* Reads the replies of a call that came back whole. */
 struct redis_info redis_info_read(const struct call *call);
 
-/* The figure's value; -1 if Redis did not tell. */
+/* The figure's value; negative if Redis did not tell. */
 int64_t redis_info_figure(const struct redis_info *info, const struct redis_figure *figure);
 
 /* A field that is a word, such as "1.02M" or "allkeys-lru". Empty if Redis did not tell, or told

@@ -70,9 +70,12 @@ void buf_printf(struct buf *b, const char *format, ...) {
     if (!buf_reserve(b, (size_t)n + 1))
         return;
     va_start(args, format);
-    vsnprintf(b->p + b->n, (size_t)n + 1, format, args);
+    int written = vsnprintf(b->p + b->n, (size_t)n + 1, format, args);
     va_end(args);
-    b->n += (size_t)n;
+    if (written == n)
+        b->n += (size_t)n;
+    else
+        b->failed = true;
 }
 
 void buf_consume(struct buf *b, size_t n) {

@@ -35,7 +35,8 @@ LARDER_MUST_CHECK enum error jsontext_check(struct slice text, struct slice *val
 
 /* The whole text is one JSON object: checks all of it, as jsontext_check does, in the same single
  * pass, and lists its first `max` members in order; `*count` is how many there are in all, so it
- * may exceed `max`. E_SCHEMA_VIOLATION (without a fault) when the text is valid JSON but no object. */
+ * may exceed `max`. E_SCHEMA_VIOLATION, without a fault, when the text is valid JSON but no
+ * object. */
 LARDER_MUST_CHECK enum error jsontext_members(struct slice text, struct jsontext_member *members,
                                               size_t max, size_t *count,
                                               struct jsontext_fault *fault);

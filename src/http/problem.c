@@ -72,6 +72,19 @@ enum step problem_printf(struct request *r, enum error e, const char *format, ..
     return problem(r, e, detail);
 }
 
+enum step problem_refused(struct request *r, enum error e) {
+    stats_add(&r->service->row->counter[STAT_redis_refusals], 1);
+    return problem(r, e, NULL);
+}
+
+void problem_add(struct request *r, const char *name, const char *text) {
+    struct buf *body = &r->response.body;
+    if (buf_failed(body))
+        return;
+    body->n--; /* the closing brace */
+    buf_printf(body, ",\"%s\":\"%s\"}", name, text);
+}
+
 enum step problem_call_failed(struct request *r) {
     enum outcome outcome = OUTCOME_NONE;
     if (writes(r))

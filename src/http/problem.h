@@ -14,6 +14,12 @@ enum step problem(struct request *r, enum error e, const char *detail);
 enum step problem_printf(struct request *r, enum error e, const char *format, ...)
     LARDER_PRINTF(3, 4);
 
+/* The store refused to begin the request's call with `e`: answered, and counted as such. */
+enum step problem_refused(struct request *r, enum error e);
+
+/* Adds a member to the problem that is the response. Both texts are ours and need no escaping. */
+void problem_add(struct request *r, const char *name, const char *text);
+
 /* The request's call failed as a whole: a 503 that, for a method that writes, says whether the
  * write may have happened ("outcome": "not-applied" or "unknown"). */
 enum step problem_call_failed(struct request *r);

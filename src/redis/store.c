@@ -10,7 +10,6 @@
 #include "redis/store.h"
 
 #include <errno.h>
-#include <hiredis/hiredis.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <sys/epoll.h>
@@ -22,14 +21,11 @@
 #include "redis/breaker.h"
 #include "redis/handshake.h"
 #include "redis/outqueue.h"
+#include "redis/wire.h"
 
 enum {
     READ_BYTES = 65536,
-    KEEP_REPLY_BYTES = 65536,
-    KEEP_REPLY_NODES = 4096,
-    READER_IDLE_BYTES = 1 << 20, /* hiredis frees its buffer when it is empty and larger */
-    REPLY_BYTES_MAX = 64 << 20,  /* a reply beyond this is not ours to carry */
-    IDLE_PING_MS = 500,          /* how soon a Redis that hangs is noticed without a request */
+    IDLE_PING_MS = 500, /* how soon a Redis that hangs is noticed without a request */
     DEADLINE_BYTES_PER_MS = 100 * 1024,
     FLAP_MS = 100, /* a connection lost sooner than this after READY is flapping */
     FLAP_DELAY_MS = 50,
@@ -46,17 +42,16 @@ struct store {
     int epoll;
 
     enum state state;
-    redisContext *context; /* NULL in CLOSED, and in CONNECTING while the address is not known */
+    struct wire *wire;     /* NULL in CLOSED, and in CONNECTING while the address is not known */
     struct outqueue hello; /* the handshake's commands */
     struct outqueue out;   /* the requests' commands */
     bool writable;         /* cleared by a short write until EPOLLOUT */
     uint64_t appended;     /* bytes of request commands since the last drop */
     uint64_t sent;
 
-    struct call *first, **last;     /* committed, in the order of their commands */
-    struct call *done, **done_last; /* for store_next_done */
-    struct call *filling;           /* whose reply is being parsed */
-    struct call greeting;           /* the handshake */
+    struct call_queue waiting; /* committed, in the order of their commands */
+    struct call_queue done;    /* for store_next_done */
+    struct call greeting;      /* the handshake */
     struct call ping;
     bool pinging;
     struct outqueue_mark mark; /* where the call that is open began */
@@ -75,108 +70,26 @@ struct store {
 
 static unsigned char read_buffer[READ_BYTES];
 
-/* --- replies: hiredis parses, and builds our nodes instead of its objects ------------------------
- */
-
-/* hiredis only asks whether an object is NULL, which it takes for "out of memory". */
-static int an_object;
-
-static void *add_node(const redisReadTask *task, enum reply_type type, int64_t integer,
-                      const char *bytes, size_t n) {
-    const struct store *s = task->privdata;
-    if (s->filling == NULL)
-        return NULL;
-    struct replies *list = &s->filling->replies;
-    struct reply node = {type, integer, list->bytes.n, n};
-    buf_put(&list->bytes, bytes, n);
-    buf_put(&list->nodes, &node, sizeof(node));
-    return buf_failed(&list->bytes) || buf_failed(&list->nodes) ? NULL : &an_object;
-}
-
-static void *on_string(const redisReadTask *task, char *bytes, size_t n) {
-    enum reply_type type = REPLY_STRING;
-    if (task->type == REDIS_REPLY_STATUS)
-        type = REPLY_STATUS;
-    else if (task->type == REDIS_REPLY_ERROR)
-        type = REPLY_ERROR;
-    return add_node(task, type, 0, bytes, n);
-}
-
-static void *on_array(const redisReadTask *task, int elements) {
-    return add_node(task, REPLY_ARRAY, elements, NULL, 0);
-}
-
-static void *on_integer(const redisReadTask *task, long long value) {
-    return add_node(task, REPLY_INTEGER, value, NULL, 0);
-}
-
-static void *on_nil(const redisReadTask *task) {
-    return add_node(task, REPLY_NIL, 0, NULL, 0);
-}
-
-static void on_free(void *object) {
-    (void)object;
-}
-
-static redisReplyObjectFunctions node_functions = {on_string, on_array, on_integer, on_nil,
-                                                   on_free};
-
 /* --- calls ---------------------------------------------------------------------------------------
  */
 
-void call_release(struct call *call) {
-    buf_reset(&call->replies.nodes, KEEP_REPLY_NODES);
-    buf_reset(&call->replies.bytes, KEEP_REPLY_BYTES);
-}
-
-static void call_reset(struct call *call) {
-    call_release(call);
-    call->next = NULL;
-    call->wanted = call->got = 0;
-    call->error = OK;
-    call->outcome_known = false;
-}
-
-void call_fini(struct call *call) {
-    buf_fini(&call->replies.nodes);
-    buf_fini(&call->replies.bytes);
-}
-
 static void push_done(struct store *s, struct call *call) {
-    call->next = NULL;
-    if (call == &s->ping) {
+    if (call == &s->ping)
         s->pinging = false;
-        return;
-    }
-    *s->done_last = call;
-    s->done_last = &call->next;
-}
-
-static struct call *pop_first(struct store *s) {
-    struct call *call = s->first;
-    s->first = call->next;
-    if (s->first == NULL)
-        s->last = &s->first;
-    return call;
+    else
+        call_queue_push(&s->done, call);
 }
 
 struct call *store_next_done(struct store *s) {
-    struct call *call = s->done;
-    if (call == NULL)
-        return NULL;
-    s->done = call->next;
-    if (s->done == NULL)
-        s->done_last = &s->done;
-    call->next = NULL;
-    return call;
+    return call_queue_pop(&s->done);
 }
 
 /* --- the end of a connection ---------------------------------------------------------------------
  */
 
 static void fail_all(struct store *s, enum error e) {
-    while (s->first != NULL) {
-        struct call *call = pop_first(s);
+    struct call *call;
+    while ((call = call_queue_pop(&s->waiting)) != NULL) {
         call->error = e;
         call->outcome_known = s->sent <= call->from;
         push_done(s, call);
@@ -199,15 +112,12 @@ static void log_fault(struct store *s, enum error e, int64_t now, const char *wh
  * where a context dies. */
 static void drop(struct store *s, enum error e, int64_t now, const char *what) {
     log_fault(s, e, now, what);
-    if (s->context != NULL)
-        redisFree(s->context);
-    s->context = NULL;
+    wire_close(&s->wire);
     bool flapping = s->state == READY && now - s->ready_since < FLAP_MS * NS_PER_MS;
     s->connect_after = flapping ? now + FLAP_DELAY_MS * NS_PER_MS : now;
     s->state = CLOSED;
     s->reason = e;
     s->leave_when_idle = false;
-    s->filling = NULL;
     atomic_store_explicit(&s->row->redis_ready, 0, memory_order_relaxed);
     outqueue_reset(&s->hello);
     fail_all(s, e);
@@ -237,41 +147,35 @@ static void begin_handshake(struct store *s) {
 }
 
 /* Whether the name is known well enough to connect; a Unix socket needs none. */
-static bool open_context(struct store *s) {
+static bool open_wire(struct store *s) {
     char address[SEGMENT_ADDRESS_MAX];
     if (s->config->redis_socket[0] != '\0') {
-        s->context = redisConnectUnixNonBlock(s->config->redis_socket);
+        s->wire = wire_open_unix(s->config->redis_socket);
         return true;
     }
     if (!segment_read_address(s->segment, s->config->redis_host, address))
         return false;
-    s->context = redisConnectNonBlock(address, (int)s->config->redis_port);
+    s->wire = wire_open_tcp(address, (int)s->config->redis_port);
     return true;
 }
 
-static void set_up_context(struct store *s, int64_t now) {
+static void set_up_wire(struct store *s, int64_t now) {
     char what[256];
-    if (s->context == NULL) {
-        connect_failed(s, E_OUT_OF_MEMORY, now, "out of memory while connecting");
+    struct epoll_event event = {EPOLLIN | EPOLLOUT | EPOLLRDHUP | EPOLLET, {.ptr = s->tag}};
+    if (s->wire == NULL) {
+        connect_failed(s, E_OUT_OF_MEMORY, now, "memory is out for a connection");
         return;
     }
-    /* hiredis leaves the descriptor at 0 or -1 when err is set: look at err first. */
-    if (s->context->err != 0) {
-        (void)snprintf(what, sizeof(what), "cannot connect: %s", s->context->errstr);
+    if (wire_fault(s->wire) != NULL) {
+        (void)snprintf(what, sizeof(what), "cannot connect: %s", wire_fault(s->wire));
         connect_failed(s, E_BACKEND_UNAVAILABLE, now, what);
         return;
     }
-    redisReader *reader = redisReaderCreateWithFunctions(&node_functions);
-    struct epoll_event event = {EPOLLIN | EPOLLOUT | EPOLLRDHUP | EPOLLET, {.ptr = s->tag}};
-    if (reader == NULL || epoll_ctl(s->epoll, EPOLL_CTL_ADD, s->context->fd, &event) != 0) {
-        redisReaderFree(reader);
-        connect_failed(s, E_OUT_OF_MEMORY, now, "out of memory while connecting");
+    if (epoll_ctl(s->epoll, EPOLL_CTL_ADD, wire_fd(s->wire), &event) != 0) {
+        (void)snprintf(what, sizeof(what), "cannot watch the connection: %s", strerror(errno));
+        connect_failed(s, E_OUT_OF_MEMORY, now, what);
         return;
     }
-    redisReaderFree(s->context->reader);
-    reader->privdata = s;
-    reader->maxbuf = READER_IDLE_BYTES;
-    s->context->reader = reader;
     /* A Unix socket is connected or refused at once; a TCP one says so by EPOLLOUT. */
     if (s->config->redis_socket[0] != '\0')
         begin_handshake(s);
@@ -282,8 +186,8 @@ static void try_connect(struct store *s, int64_t now) {
         s->state = CONNECTING;
         s->connect_deadline = now + s->config->redis_connect_timeout * NS_PER_MS;
     }
-    if (open_context(s))
-        set_up_context(s, now);
+    if (open_wire(s))
+        set_up_wire(s, now);
 }
 
 /* Connects if nothing speaks against it: at once while the breaker is closed, else only with the
@@ -301,7 +205,7 @@ static void tcp_connected(struct store *s, int64_t now) {
     int error = 0;
     socklen_t length = sizeof(error);
     char what[256];
-    if (getsockopt(s->context->fd, SOL_SOCKET, SO_ERROR, &error, &length) != 0)
+    if (getsockopt(wire_fd(s->wire), SOL_SOCKET, SO_ERROR, &error, &length) != 0)
         error = errno;
     if (error == 0) {
         begin_handshake(s);
@@ -367,9 +271,8 @@ static void note_error_reply(struct store *s, const struct call *call, int64_t n
     }
 }
 
-/* One whole reply was parsed for the call at the head. */
-static void complete_reply(struct store *s, int64_t now) {
-    struct call *call = s->filling;
+/* One more of the call's replies is whole. */
+static void complete_reply(struct store *s, struct call *call, int64_t now) {
     if (++call->got < call->wanted)
         return;
     if (call == &s->greeting) {
@@ -377,37 +280,32 @@ static void complete_reply(struct store *s, int64_t now) {
         return;
     }
     note_error_reply(s, call, now);
-    push_done(s, pop_first(s));
+    push_done(s, call_queue_pop(&s->waiting));
 }
 
 /* Parses what has been fed. False when the connection was dropped. */
 static bool parse_replies(struct store *s, int64_t now) {
-    for (;;) {
-        void *object = NULL;
-        s->filling = s->state == HANDSHAKE ? &s->greeting : s->first;
-        int status = redisReaderGetReply(s->context->reader, &object);
-        if (status != REDIS_OK) {
-            drop_broken(s, now,
-                        s->filling == NULL ? "sent a reply that nobody asked for"
-                                           : "broke its protocol, or memory is out");
-            return false;
-        }
-        if (object == NULL)
+    while (s->state != CLOSED) {
+        struct call *call = s->state == HANDSHAKE ? &s->greeting : s->waiting.first;
+        enum error e = wire_parse(s->wire, call != NULL ? &call->replies : NULL);
+        if (e == E_AGAIN)
             return true;
-        complete_reply(s, now);
-        if (s->state == CLOSED)
-            return false;
+        if (e == OK)
+            complete_reply(s, call, now);
+        else
+            drop_broken(s, now,
+                        call == NULL ? "sent a reply that nobody asked for"
+                                     : "broke its protocol, or memory is out");
     }
+    return false;
 }
 
 static bool feed(struct store *s, size_t n, int64_t now) {
-    redisReader *reader = s->context->reader;
-    if (reader->len - reader->pos + n > REPLY_BYTES_MAX) {
-        drop_broken(s, now, "sent a reply of more than 64 MiB");
-        return false;
-    }
-    if (redisReaderFeed(reader, (const char *)read_buffer, n) != REDIS_OK) {
-        drop_broken(s, now, "memory is out for its replies");
+    enum error e = wire_feed(s->wire, read_buffer, n);
+    if (e != OK) {
+        drop_broken(s, now,
+                    e == E_PROTOCOL ? "sent a reply of more than 64 MiB"
+                                    : "memory is out for its replies");
         return false;
     }
     s->last_reply = now;
@@ -427,7 +325,7 @@ static void read_ended(struct store *s, ssize_t n, int64_t now) {
 
 static void read_replies(struct store *s, int64_t now) {
     for (;;) {
-        ssize_t n = recv(s->context->fd, read_buffer, sizeof(read_buffer), MSG_DONTWAIT);
+        ssize_t n = recv(wire_fd(s->wire), read_buffer, sizeof(read_buffer), MSG_DONTWAIT);
         if (n < 0 && errno == EINTR)
             continue;
         if (n < 0 && (errno == EAGAIN || errno == EWOULDBLOCK))
@@ -457,8 +355,6 @@ struct store *store_open(const struct config *config, struct segment *segment,
     s->row = row;
     s->epoll = epoll;
     s->tag = tag;
-    s->last = &s->first;
-    s->done_last = &s->done;
     s->reason = E_BACKEND_UNAVAILABLE;
     return s;
 }
@@ -467,8 +363,7 @@ void store_close(struct store **store) {
     struct store *s = *store;
     if (s == NULL)
         return;
-    if (s->context != NULL)
-        redisFree(s->context);
+    wire_close(&s->wire);
     outqueue_fini(&s->hello);
     outqueue_fini(&s->out);
     call_fini(&s->greeting);
@@ -486,7 +381,6 @@ enum error store_begin(struct store *s, struct call *call, int64_t now) {
         refused = s->state == CLOSED && breaker_position(&s->segment->breaker) != BREAKER_CLOSED;
     }
     if (refused) {
-        stats_add(&s->row->counter[STAT_redis_refusals], 1);
         enum error reason = breaker_reason(&s->segment->breaker);
         return reason == OK ? E_BACKEND_UNAVAILABLE : reason;
     }
@@ -514,9 +408,7 @@ void store_commit(struct store *s, struct call *call, int64_t now) {
     }
     int64_t size_ms = (int64_t)((call->to - call->from) / DEADLINE_BYTES_PER_MS);
     call->deadline = now + (s->config->redis_timeout + size_ms) * NS_PER_MS;
-    call->next = NULL;
-    *s->last = call;
-    s->last = &call->next;
+    call_queue_push(&s->waiting, call);
     if (call != &s->ping)
         stats_add(&s->row->counter[STAT_redis_commands], call->wanted);
 }
@@ -527,7 +419,7 @@ void store_flush(struct store *s, int64_t now) {
     struct outqueue *q = s->state == HANDSHAKE ? &s->hello : &s->out;
     if (q->unsent == 0)
         return;
-    ssize_t n = outqueue_send(q, s->context->fd);
+    ssize_t n = outqueue_send(q, wire_fd(s->wire));
     if (n < 0) {
         read_ended(s, n, now);
         return;
@@ -538,7 +430,7 @@ void store_flush(struct store *s, int64_t now) {
 }
 
 void store_on_event(struct store *s, uint32_t events, int64_t now) {
-    if (s->context == NULL)
+    if (s->wire == NULL)
         return;
     if (s->state == CONNECTING) {
         if ((events & (EPOLLOUT | EPOLLERR | EPOLLHUP)) != 0)
@@ -553,7 +445,7 @@ void store_on_event(struct store *s, uint32_t events, int64_t now) {
 }
 
 static void ping_if_idle(struct store *s, int64_t now) {
-    if (s->pinging || s->first != NULL || now - s->last_reply < IDLE_PING_MS * NS_PER_MS)
+    if (s->pinging || s->waiting.first != NULL || now - s->last_reply < IDLE_PING_MS * NS_PER_MS)
         return;
     call_reset(&s->ping);
     s->ping.from = s->ping.to = s->appended;
@@ -564,7 +456,7 @@ static void ping_if_idle(struct store *s, int64_t now) {
 }
 
 static void tick_ready(struct store *s, int64_t now) {
-    if (s->leave_when_idle && s->first == NULL) {
+    if (s->leave_when_idle && s->waiting.first == NULL) {
         drop(s, E_BACKEND_READONLY, now, "is read-only; connecting anew");
         return;
     }
@@ -572,7 +464,7 @@ static void tick_ready(struct store *s, int64_t now) {
 }
 
 static void tick_deadline(struct store *s, int64_t now) {
-    if (s->first == NULL || now < s->first->deadline)
+    if (s->waiting.first == NULL || now < s->waiting.first->deadline)
         return;
     stats_add(&s->row->counter[STAT_redis_timeouts], 1);
     breaker_timed_out(&s->segment->breaker, now);
@@ -589,7 +481,7 @@ void store_tick(struct store *s, int64_t now) {
     case HANDSHAKE:
         if (now >= s->connect_deadline)
             connect_failed(s, E_BACKEND_TIMEOUT, now, "did not let us in in time");
-        else if (s->context == NULL)
+        else if (s->wire == NULL)
             try_connect(s, now);
         break;
     case READY:
@@ -606,11 +498,11 @@ static int64_t earlier(int64_t a, int64_t b) {
 int64_t store_next_deadline(const struct store *s, int64_t now) {
     enum { IDLE_MS = 100, RESOLVING_MS = 5 };
     int64_t next = now + IDLE_MS * NS_PER_MS;
-    if (s->first != NULL)
-        next = earlier(next, s->first->deadline);
+    if (s->waiting.first != NULL)
+        next = earlier(next, s->waiting.first->deadline);
     if (s->state == CONNECTING || s->state == HANDSHAKE)
         next = earlier(next, s->connect_deadline);
-    if (s->state == CONNECTING && s->context == NULL)
+    if (s->state == CONNECTING && s->wire == NULL)
         next = earlier(next, now + RESOLVING_MS * NS_PER_MS);
     if (s->state == CLOSED && s->connect_after > now)
         next = earlier(next, s->connect_after);

@@ -1,7 +1,7 @@
 /*
- * The store: one worker's one connection to Redis, and the only file that knows hiredis. Requests
- * append commands, the round writes them all in one go, and replies are handed back in order, each
- * to the call that asked for it. Nothing here waits: the descriptor is in the worker's epoll set.
+ * The store: one worker's one connection to Redis. Requests append commands, the round writes them
+ * all in one go, and replies are handed back in order, each to the call that asked for it. Nothing
+ * here waits: the descriptor is in the worker's epoll set.
  *
  * How a client never gets another key's value: replies belong to calls by order alone, so whatever
  * makes the order doubtful (a deadline, a surplus byte, a protocol error, EOF) ends the connection,
@@ -18,28 +18,9 @@
 #include "base/error.h"
 #include "base/segment.h"
 #include "base/slice.h"
-#include "redis/reply.h"
+#include "redis/call.h"
 
 struct store;
-
-/* One request's commands of one round. Lives in the request; zeroed at first, then
- * reset by store_begin. */
-struct call {
-    struct call *next;
-    struct replies replies;
-    unsigned wanted;    /* replies asked for */
-    unsigned got;       /* replies complete */
-    uint64_t from, to;  /* its commands' bytes in the connection's stream */
-    int64_t deadline;   /* clock_monotonic; set by store_commit */
-    enum error error;   /* why it failed as a whole; OK if every reply is there */
-    bool outcome_known; /* with `error`: no byte of it reached Redis, so nothing was done */
-};
-
-/* Frees what the call has allocated. It must not be queued. */
-void call_fini(struct call *call);
-
-/* Drops its replies, and the memory of large ones. It must not be queued. */
-void call_release(struct call *call);
 
 /* What the worker needs to know of the connection, for /health and /stats. */
 struct store_status {

@@ -116,6 +116,11 @@ def open_descriptors(pid: int) -> int:
     return len(os.listdir(f"/proc/{pid}/fd"))
 
 
+def limit_descriptors(pid: int, soft: int) -> None:
+    """Sets how many descriptors a process, and what it forks from then on, may have."""
+    subprocess.run(["prlimit", f"--pid={pid}", f"--nofile={soft}:"], check=True)
+
+
 class Workspace:
     """The temporary root of one pytest process, and the account of what runs below it."""
 

@@ -15,7 +15,7 @@ import pytest
 import fcgi
 from checks import check_envelope
 from harness import (FRONTS, SANITIZED, SLOW, VALGRIND, Larder, Redis, Stack, alive, cpu_seconds,
-                     eventually, open_descriptors, resident_kib, stat_fields)
+                     eventually, limit_descriptors, open_descriptors, resident_kib, stat_fields)
 from load import Load
 from proxy import Link, Relay
 
@@ -169,7 +169,7 @@ def test_kill_under_mixed_load(own: Own, kind: str) -> None:
     clients, kills = 32, 8
     with Load(stack.fronts[kind].port, clients=clients) as load:
         for _ in range(kills):
-            victim = stack.larder.workers()[-1]
+            victim = stack.larder.workers()[0]
             load.wait_requests(60)
             os.kill(victim, signal.SIGKILL)
             eventually(lambda: whole_again(stack.larder, (victim,)), 5, "respawn")
@@ -217,8 +217,7 @@ def test_a_dead_worker_is_replaced_soon(new_redis: NewRedis, new_larder: NewLard
 def test_workers_that_die_at_once(new_redis: NewRedis, new_larder: NewLarder) -> None:
     """Workers that can't start are retried with back-off, and all is well when they can (T2)."""
     larder = new_larder(new_redis(), workers=2).start()
-    low = f"--pid={larder.pid}"
-    os.spawnlp(os.P_WAIT, "prlimit", "prlimit", low, "--nofile=5:100000")
+    limit_descriptors(larder.pid, 3)
     for pid in larder.workers():
         os.kill(pid, signal.SIGKILL)
     used, lines, begun = cpu_seconds(larder.pid), larder.text().count("\n"), time.monotonic()
@@ -229,7 +228,7 @@ def test_workers_that_die_at_once(new_redis: NewRedis, new_larder: NewLarder) ->
     print(f"in {seconds:.1f} s: {spent:.2f} s CPU, {said} lines")
     assert spent < 0.15 * SLOW and said <= 40
     assert larder.running()
-    os.spawnlp(os.P_WAIT, "prlimit", "prlimit", low, "--nofile=20000:100000")
+    limit_descriptors(larder.pid, 1024)
     eventually(lambda: whole_again(larder), 15, "the pool recovers by itself")
     eventually(lambda: larder.fastcgi("GET", "/health").status == 200, what="it serves")
 
@@ -349,7 +348,7 @@ def test_kept_connection_survives_reload(new_redis: NewRedis, new_larder: NewLar
             check_envelope(connection.request("GET", f"/cache/{i}", keep=True), str(i), i, 3600,
                            slack=30)
         assert sum(row_connections(larder)) == 20
-    assert larder.stats()["counters"]["connections_adopted"] == 40
+    assert larder.stats()["counters"]["connections_adopted"] >= 40
     for connection in connections:
         connection.close()
 
@@ -428,14 +427,14 @@ def test_bad_configuration_at_reload(new_redis: NewRedis, new_larder: NewLarder)
     assert larder.fastcgi("PUT", "/cache/a", b'{"value":1}').json()["ttl"] == 300
 
 
-def test_reload_whose_workers_do_not_start(new_redis: NewRedis, new_larder: NewLarder) -> None:
-    """A new generation that doesn't get ready is dropped, and the old one serves on."""
+def test_reload_without_descriptors(new_redis: NewRedis, new_larder: NewLarder) -> None:
+    """A reload that the system doesn't let happen is refused, and the old workers serve on."""
     larder = new_larder(new_redis()).start()
     family = larder.workers()
-    os.spawnlp(os.P_WAIT, "prlimit", "prlimit", f"--pid={larder.pid}", "--nofile=5:100000")
+    limit_descriptors(larder.pid, 3)
     larder.signal(signal.SIGHUP)
     larder.wait_text("reload refused", 10)
-    os.spawnlp(os.P_WAIT, "prlimit", "prlimit", f"--pid={larder.pid}", "--nofile=20000:100000")
+    limit_descriptors(larder.pid, 1024)
     assert set(family) <= set(larder.workers())
     assert larder.fastcgi("GET", "/health").status == 200
     eventually(lambda: larder.workers() == family, what="the failed ones are gone")
@@ -452,7 +451,8 @@ def test_recycling(own: Own) -> None:
     with Load(stack.fronts["nginx"].port, clients=16) as load:
         end = time.monotonic() + 20 * SLOW
         while load.tally.requests < 2500 and time.monotonic() < end:
-            fewest = min(fewest, len(stack.larder.workers()))
+            rows = stack.larder.stats()["workers"]
+            fewest = min(fewest, sum(w["state"] == "ready" for w in rows))
     print(load.describe())
     load.check_perfect()
     assert fewest == 2, "fewer workers than there should be"
@@ -546,7 +546,7 @@ def test_stop_under_load(own: Own, kind: str) -> None:
 
 def test_stop_finishes_what_it_has(slow_redis: Relay, new_larder: NewLarder) -> None:
     """Requests that were taken before SIGTERM are answered, then the connections end."""
-    larder = new_larder(slow_redis.path).start()
+    larder = new_larder(slow_redis.path, redis_timeout=5000).start()
     family = larder.workers()
     connections = [larder.connect() for _ in range(6)]
     for i, connection in enumerate(connections):
@@ -651,5 +651,5 @@ def test_nothing_grows(own: Own) -> None:
     work(4000)
     grown = resident_kib(worker) - memory
     print(f"resident memory of the worker: {memory} KiB, grown by {grown} KiB")
-    assert open_descriptors(worker) <= descriptors
+    eventually(lambda: open_descriptors(worker) <= descriptors, 5, "descriptors are closed")
     assert grown < (128 if not (SANITIZED or VALGRIND) else 100_000)

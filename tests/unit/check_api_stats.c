@@ -269,6 +269,14 @@ START_TEST(a_refused_info_is_a_503) {
 }
 END_TEST
 
+START_TEST(of_several_refusals_the_first_counts) {
+    rig_put_error(&rig, "LOADING Redis is loading the dataset in memory");
+    rig_put_error(&rig, "NOPERM no");
+    rig_put_error(&rig, "NOPERM no");
+    expect_problem(503, "\"type\":\"/errors/backend-loading\"");
+}
+END_TEST
+
 START_TEST(a_reply_of_another_type_is_a_503) {
     rig_put_integer(&rig, 1);
     rig_put_integer(&rig, 2);
@@ -506,6 +514,72 @@ START_TEST(metrics_asks_what_stats_asks) {
 }
 END_TEST
 
+/* --- docs/statistics.md ------------------------------------------------------------------------
+ */
+
+static const char *read_document(void) {
+    static char text[65536];
+    char path[4096];
+    const char *srcdir = getenv("SRCDIR");
+    ck_assert_msg(srcdir != NULL,
+                  "SRCDIR, the directory of the sources, is not in the environment");
+    int n = snprintf(path, sizeof(path), "%s/docs/statistics.md", srcdir);
+    ck_assert(n > 0 && (size_t)n < sizeof(path));
+    FILE *f = fopen(path, "re");
+    ck_assert_msg(f != NULL, "%s cannot be read", path);
+    size_t length = fread(text, 1, sizeof(text) - 1, f);
+    ck_assert_int_eq(fclose(f), 0);
+    text[length] = '\0';
+    return text;
+}
+
+START_TEST(every_statistic_is_documented_as_it_is_declared) {
+    const char *document = read_document();
+    for (size_t i = 0; i < STAT_COUNT; i++) {
+        char row[512];
+        (void)snprintf(row, sizeof(row), "\n| `%s` | %s | %s |\n", stat_table[i].name,
+                       stat_table[i].unit, stat_table[i].help);
+        ck_assert_msg(strstr(document, row) != NULL, "docs/statistics.md lacks the row%s", row);
+    }
+}
+END_TEST
+
+START_TEST(every_figure_of_redis_is_documented_as_it_is_declared) {
+    const char *document = read_document();
+    for (size_t i = 0; i < REDIS_FIGURES; i++) {
+        const struct redis_figure *figure = &redis_figures[i];
+        char row[512];
+        (void)snprintf(row, sizeof(row), "\n| `%s` | `larder_redis_%s%s` | %s |\n", figure->name,
+                       figure->name, figure->suffix, figure->help);
+        ck_assert_msg(strstr(document, row) != NULL, "docs/statistics.md lacks the row%s", row);
+    }
+}
+END_TEST
+
+static bool is_counter(const char *metric) {
+    for (size_t i = 0; i < STAT_COUNT; i++) {
+        char name[80];
+        (void)snprintf(name, sizeof(name), "larder_%s_total", stat_table[i].name);
+        if (strcmp(metric, name) == 0)
+            return true;
+    }
+    return false;
+}
+
+START_TEST(every_other_metric_is_documented) {
+    const char *document = read_document();
+    put_replies(MEMORY, STATS);
+    for (const char *at = metrics(); (at = strstr(at, "\n# TYPE ")) != NULL; at++) {
+        char metric[96];
+        char mention[100];
+        ck_assert_int_eq(sscanf(at, "\n# TYPE %95s", metric), 1);
+        (void)snprintf(mention, sizeof(mention), "`%s", metric);
+        ck_assert_msg(is_counter(metric) || strstr(document, mention) != NULL,
+                      "docs/statistics.md lacks %s", metric);
+    }
+}
+END_TEST
+
 /* --- / -------------------------------------------------------------------------------------- */
 
 START_TEST(the_index_lists_every_endpoint) {
@@ -546,6 +620,7 @@ static void add_stats(Suite *s) {
     tcase_add_test(t, a_call_that_failed_is_a_503);
     tcase_add_test(t, an_error_reply_is_a_503_without_its_text);
     tcase_add_test(t, a_refused_info_is_a_503);
+    tcase_add_test(t, of_several_refusals_the_first_counts);
     tcase_add_test(t, a_reply_of_another_type_is_a_503);
     tcase_add_test(t, stats_asks_redis_three_things_in_one_go);
     tcase_add_test(t, stats_is_a_503_at_once_while_redis_is_away);
@@ -570,6 +645,15 @@ static void add_metrics(Suite *s) {
     suite_add_tcase(s, t);
 }
 
+static void add_document(Suite *s) {
+    TCase *t = tcase_create("document");
+    tcase_add_checked_fixture(t, setup, teardown);
+    tcase_add_test(t, every_statistic_is_documented_as_it_is_declared);
+    tcase_add_test(t, every_figure_of_redis_is_documented_as_it_is_declared);
+    tcase_add_test(t, every_other_metric_is_documented);
+    suite_add_tcase(s, t);
+}
+
 static void add_index(Suite *s) {
     TCase *t = tcase_create("index");
     tcase_add_checked_fixture(t, setup, teardown);
@@ -581,6 +665,7 @@ Suite *suite_api_stats(void) {
     Suite *s = suite_create("api_stats");
     add_stats(s);
     add_metrics(s);
+    add_document(s);
     add_index(s);
     return s;
 }

@@ -77,6 +77,12 @@ START_TEST(a_worker_that_never_had_a_connection_is_not_ready) {
 }
 END_TEST
 
+START_TEST(no_reply_yet_is_none_right_after_boot_too) {
+    rig.service.now = rig.service.segment->started = NS_PER_S;
+    expect_not_ready(E_BACKEND_UNAVAILABLE);
+}
+END_TEST
+
 START_TEST(a_connection_makes_it_ready_for_good) {
     rig_connect(&rig);
     expect_ready();
@@ -144,6 +150,7 @@ Suite *suite_health(void) {
     tcase_add_checked_fixture(t, setup, teardown);
     tcase_add_test(t, live_needs_nothing);
     tcase_add_test(t, a_worker_that_never_had_a_connection_is_not_ready);
+    tcase_add_test(t, no_reply_yet_is_none_right_after_boot_too);
     tcase_add_test(t, a_connection_makes_it_ready_for_good);
     tcase_add_test(t, health_says_since_when);
     tcase_add_test(t, no_entry_leaves_a_worker_with_a_connection_ready);

@@ -3,7 +3,6 @@
 
 #include <math.h>
 #include <signal.h>
-#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
@@ -264,35 +263,7 @@ START_TEST(a_killed_writer_takes_nothing_back_and_the_next_goes_on) {
 }
 END_TEST
 
-/* --- the table and its documentation -------------------------------------------------------- */
-
-static char *read_document(void) {
-    static char text[65536];
-    char path[4096];
-    const char *srcdir = getenv("SRCDIR");
-    ck_assert_msg(srcdir != NULL,
-                  "SRCDIR, the directory of the sources, is not in the environment");
-    int n = snprintf(path, sizeof(path), "%s/docs/statistics.md", srcdir);
-    ck_assert(n > 0 && (size_t)n < sizeof(path));
-    FILE *f = fopen(path, "re");
-    ck_assert_msg(f != NULL, "%s cannot be read", path);
-    size_t length = fread(text, 1, sizeof(text) - 1, f);
-    ck_assert_int_eq(fclose(f), 0);
-    text[length] = '\0';
-    return text;
-}
-
-START_TEST(every_statistic_is_documented_as_it_is_declared) {
-    const char *document = read_document();
-    for (size_t i = 0; i < STAT_COUNT; i++) {
-        char row[512];
-        int n = snprintf(row, sizeof(row), "| `%s` | %s | %s |\n", stat_table[i].name,
-                         stat_table[i].unit, stat_table[i].help);
-        ck_assert(n > 0 && (size_t)n < sizeof(row));
-        ck_assert_msg(strstr(document, row) != NULL, "docs/statistics.md lacks the row %s", row);
-    }
-}
-END_TEST
+/* --- the table ------------------------------------------------------------------------------ */
 
 START_TEST(names_are_fit_for_prometheus) {
     for (size_t i = 0; i < STAT_COUNT; i++) {
@@ -332,7 +303,6 @@ Suite *suite_stats(void) {
     suite_add_tcase(s, counting);
 
     TCase *table = tcase_create("table");
-    tcase_add_test(table, every_statistic_is_documented_as_it_is_declared);
     tcase_add_test(table, names_are_fit_for_prometheus);
     suite_add_tcase(s, table);
     return s;
