@@ -15,7 +15,7 @@ bool jsonscan_fail(struct jsonscan *s, const char *reason) {
     return false;
 }
 
-/* --- strings ------------------------------------------------------------------------------- */
+/* --- strings --------------------------------------------------------------------------------- */
 
 static bool is_plain(unsigned char c) {
     return c >= ' ' && c < 0x80 && c != '"' && c != '\\';
@@ -122,7 +122,7 @@ bool jsonscan_string(struct jsonscan *s) {
     }
 }
 
-/* --- other scalars ------------------------------------------------------------------------- */
+/* --- other scalars --------------------------------------------------------------------------- */
 
 static bool scan_digits(struct jsonscan *s) {
     const char *p = s->at;

@@ -112,7 +112,7 @@ static bool scan_value(struct nest *s, struct slice *value) {
     return true;
 }
 
-/* --- whole texts --------------------------------------------------------------------------- */
+/* --- whole texts ----------------------------------------------------------------------------- */
 
 static struct nest start(struct slice text) {
     const char *p = text.n > 0 ? text.p : "";

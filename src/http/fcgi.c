@@ -35,8 +35,7 @@ static struct {
     unsigned reads, writes;
 } current;
 
-/* --- libfcgi's system layer
- * ----------------------------------------------------------------------- */
+/* --- libfcgi's system layer ------------------------------------------------------------------ */
 
 int OS_LibInit(int stdioFds[3]) {
     (void)stdioFds;
@@ -83,8 +82,7 @@ int OS_Accept(int socket, int fail_on_intr, const char *addresses) {
     return -1;
 }
 
-/* --- decoding
- * ------------------------------------------------------------------------------------- */
+/* --- decoding -------------------------------------------------------------------------------- */
 
 struct fcgi *fcgi_open(void) {
     struct fcgi *f = calloc(1, sizeof(*f));
@@ -172,8 +170,7 @@ enum error fcgi_decode(struct fcgi *f, struct slice records, size_t body_bytes,
     return e;
 }
 
-/* --- encoding
- * ------------------------------------------------------------------------------------- */
+/* --- encoding -------------------------------------------------------------------------------- */
 
 static bool put(FCGX_Stream *out, struct slice s) {
     return s.n <= INT_MAX && (s.n == 0 || FCGX_PutStr(s.p, (int)s.n, out) == (int)s.n);
@@ -198,8 +195,7 @@ enum error fcgi_encode(struct fcgi *f, struct response *response, bool with_body
     return whole && !buf_failed(out) && !buf_failed(&f->head) ? OK : E_OUT_OF_MEMORY;
 }
 
-/* --- the proof
- * ------------------------------------------------------------------------------------ */
+/* --- the proof ------------------------------------------------------------------------------- */
 
 /* A BEGIN record, one parameter, a body of two bytes. */
 static const char canned[] = "\1\1\0\1\0\10\0\0\0\1\1\0\0\0\0\0"

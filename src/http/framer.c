@@ -29,8 +29,7 @@ static bool read_header(const struct buf *input, size_t at, struct record *recor
     return true;
 }
 
-/* --- the parameters: lengths are checked before libfcgi allocates by them
- * ------------------------- */
+/* --- the parameters: lengths are checked before libfcgi allocates by them -------------------- */
 
 /* The contents of the PARAMS records as one run of bytes. */
 struct cursor {
@@ -108,8 +107,7 @@ static enum error check_params(struct framer *f, const struct buf *input) {
     return OK;
 }
 
-/* --- a body over the limit is thrown away as it comes
- * --------------------------------------------- */
+/* --- a body over the limit is thrown away as it comes ---------------------------------------- */
 
 static void remove_bytes(struct buf *input, size_t at, size_t n) {
     memmove(input->p + at, input->p + at + n, input->n - at - n);
@@ -131,8 +129,7 @@ static void start_discarding(struct framer *f, struct buf *input) {
     f->body_too_large = true;
 }
 
-/* --- one record
- * ----------------------------------------------------------------------------------- */
+/* --- one record ------------------------------------------------------------------------------ */
 
 static enum error take_begin(struct framer *f, const struct buf *input,
                              const struct record *record) {

@@ -7,8 +7,7 @@
 
 #include "base/clock.h"
 
-/* --- lists
- * ---------------------------------------------------------------------------------------- */
+/* --- lists ----------------------------------------------------------------------------------- */
 
 static void push_ready(struct round *r, struct conn *c) {
     if (c->in_ready)
@@ -57,8 +56,7 @@ static struct conn *conn_of_call(struct call *call) {
     return (struct conn *)(void *)(request - offsetof(struct conn, request));
 }
 
-/* --- connections
- * ---------------------------------------------------------------------------------- */
+/* --- connections ----------------------------------------------------------------------------- */
 
 void round_init(struct round *r, struct service service, int epoll) {
     *r = (struct round){.service = service, .epoll = epoll};
@@ -118,8 +116,7 @@ static void watch_or_close(struct round *r, struct conn *c) {
         close_conn(r, c);
 }
 
-/* --- scatter
- * -------------------------------------------------------------------------------------- */
+/* --- scatter --------------------------------------------------------------------------------- */
 
 static void count_answer(struct round *r, const struct request *request) {
     struct stats_row *row = r->service.row;
@@ -181,8 +178,7 @@ void round_scatter(struct round *r) {
     }
 }
 
-/* --- gather
- * --------------------------------------------------------------------------------------- */
+/* --- gather ---------------------------------------------------------------------------------- */
 
 static bool may_take(const struct round *r) {
     return r->in_flight < ROUND_IN_FLIGHT_MAX &&
@@ -238,8 +234,7 @@ void round_gather(struct round *r) {
     }
 }
 
-/* --- events and time
- * ------------------------------------------------------------------------------ */
+/* --- events and time ------------------------------------------------------------------------- */
 
 void round_on_event(struct round *r, struct conn *c, uint32_t events) {
     if (c->fd < 0)

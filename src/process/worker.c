@@ -40,8 +40,7 @@ struct worker {
 /* What an event's data points to when it is not a connection. */
 static char listener_tag, pass_tag, signal_tag, store_tag, bell_tag;
 
-/* --- signals
- * --------------------------------------------------------------------------------------- */
+/* --- signals --------------------------------------------------------------------------------- */
 
 static void set_mode(struct worker *w, enum mode mode) {
     /* Stop beats retire: after it no other worker is left to pass a connection to. */
@@ -80,8 +79,7 @@ static int open_signals(void) {
     return signalfd(-1, &set, SFD_NONBLOCK | SFD_CLOEXEC);
 }
 
-/* --- setting up
- * ------------------------------------------------------------------------------------ */
+/* --- setting up ------------------------------------------------------------------------------ */
 
 static void claim_row(struct worker *w) {
     struct stats_row *row = w->row;
@@ -161,8 +159,7 @@ static void tear_down(struct worker *w) {
         (void)close(w->epoll);
 }
 
-/* --- leaving
- * ---------------------------------------------------------------------------------------- */
+/* --- leaving --------------------------------------------------------------------------------- */
 
 static bool pass_on(void *context, int fd) {
     const struct worker *w = context;
@@ -193,8 +190,7 @@ static void ask_for_replacement(struct worker *w) {
     wake_master(w);
 }
 
-/* --- the loop
- * --------------------------------------------------------------------------------------- */
+/* --- the loop -------------------------------------------------------------------------------- */
 
 static int wait_ms(const struct worker *w) {
     int64_t now = w->round.service.now;

@@ -80,7 +80,7 @@ def new_redis(space: Workspace, started: list[Process]) -> Iterator[Callable[...
         redis = Redis(space, *args, **options)
         started.append(redis)
         made.append(redis)
-        return redis
+        return redis.start()
 
     yield start
     for redis in made:

@@ -266,20 +266,21 @@ class Process:
 class Redis(Process):
     """A private Redis without persistence."""
 
-    def __init__(self, space: Workspace, *args: str, tcp: bool = False) -> None:
+    def __init__(self, space: Workspace, *args: str, tcp: bool = False,
+                 password: str | None = None) -> None:
         super().__init__(space, "redis")
         self.socket = self.directory / "redis.sock"
         self.port = free_port() if tcp else 0
-        self.args = list(args)
-        self.password: str | None = None
-        self.start()
+        self.password = password
+        self.args = [*args, *(("--requirepass", password) if password is not None else ())]
 
-    def start(self) -> None:
+    def start(self) -> "Redis":
         """Starts it (again) and waits until it answers."""
         self.launch(["redis-server", "--port", str(self.port), "--bind", "127.0.0.1",
                      "--unixsocket", self.socket, "--save", "", "--enable-debug-command", "local",
                      "--dir", self.directory, *self.args])
         eventually(self._answers, what="Redis answers")
+        return self
 
     def _answers(self) -> bool:
         if not self.running():
@@ -492,6 +493,7 @@ class Stack:
         self.fronts: dict[str, Front] = {}
         self.redis = Redis(space, *redis_args)
         try:
+            self.redis.start()
             self.larder = Larder(space, self.redis, **options)
             self.larder.start()
             for kind in fronts:

@@ -284,9 +284,8 @@ def serves(larder: Larder) -> None:
 @pytest.mark.parametrize("way", ["option", "environment", "file", "url", "url-user", "user"])
 def test_password(new_redis: NewRedis, new_larder: NewLarder, way: str) -> None:
     """The password by option, environment, file and URL; with a user as well."""
-    redis = new_redis("--requirepass", "s3cret p%wd", "--user", "app", "on", ">s3cret p%wd", "~*",
-                      "&*", "+@all")
-    redis.password = "s3cret p%wd"
+    redis = new_redis("--user", "app", "on", ">s3cret", "~*", "&*", "+@all",
+                      password="s3cret p%wd")
     secret = redis.directory / "secret"
     secret.write_text("s3cret p%wd\nsecond line\n")
     url = f"unix://:s3cret%20p%25wd@{redis.socket}"
@@ -295,8 +294,9 @@ def test_password(new_redis: NewRedis, new_larder: NewLarder, way: str) -> None:
         "environment": {"env": {"REDIS_PASSWORD": "s3cret p%wd"}},
         "file": {"redis_password_file": secret},
         "url": {"redis_url": url, "redis_socket": None},
-        "url-user": {"env": {"REDIS_URL": url.replace("://:", "://app:")}, "redis_socket": None},
-        "user": {"redis_username": "app", "redis_password": "s3cret p%wd"},
+        "url-user": {"env": {"REDIS_URL": f"unix://app:s3cret@{redis.socket}"},
+                     "redis_socket": None},
+        "user": {"redis_username": "app", "redis_password": "s3cret"},
     }
     larder = new_larder(redis, **options[way])
     serves(larder)
@@ -305,8 +305,7 @@ def test_password(new_redis: NewRedis, new_larder: NewLarder, way: str) -> None:
 
 def test_wrong_password(new_redis: NewRedis, new_larder: NewLarder) -> None:
     """A wrong password is 503 backend-refused, logged now and then, never shown, never hammered."""
-    redis = new_redis("--requirepass", "right")
-    redis.password = "right"
+    redis = new_redis(password="right")
     larder = new_larder(redis, redis_password="wr0ng-secret").start(ready=False)
     wait_away(larder)
     document = check_problem(larder.fastcgi("PUT", "/cache/a", BODY), 503, "backend-refused")
@@ -325,8 +324,7 @@ def test_wrong_password(new_redis: NewRedis, new_larder: NewLarder) -> None:
 
 def test_no_password_where_one_is_needed(new_redis: NewRedis, new_larder: NewLarder) -> None:
     """Without the password that Redis wants it is 503 backend-refused."""
-    redis = new_redis("--requirepass", "right")
-    redis.password = "right"
+    redis = new_redis(password="right")
     larder = new_larder(redis).start(ready=False)
     wait_away(larder)
     check_problem(larder.fastcgi("GET", "/cache/a"), 503, "backend-refused")

@@ -72,7 +72,7 @@ static void start_worker(uint32_t i, enum worker_state state, int32_t pid) {
     row->heartbeat = rig.service.now - 25 * NS_PER_MS;
 }
 
-/* --- /stats --------------------------------------------------------------------------------- */
+/* --- /stats ---------------------------------------------------------------------------------- */
 
 START_TEST(the_original_members_come_first) {
     stats_add(&worker_row(0)->counter[STAT_hits], 1);
@@ -305,7 +305,7 @@ START_TEST(stats_is_a_503_at_once_while_redis_is_away) {
 }
 END_TEST
 
-/* --- /metrics ------------------------------------------------------------------------------- */
+/* --- /metrics -------------------------------------------------------------------------------- */
 
 static const char *answered_metrics(enum step step) {
     ck_assert_int_eq(step, STEP_ANSWER);
@@ -580,7 +580,7 @@ START_TEST(every_other_metric_is_documented) {
 }
 END_TEST
 
-/* --- / -------------------------------------------------------------------------------------- */
+/* --- / --------------------------------------------------------------------------------------- */
 
 START_TEST(the_index_lists_every_endpoint) {
     ck_assert_int_eq(index_plan(&rig.request), STEP_ANSWER);

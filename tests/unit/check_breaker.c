@@ -37,7 +37,7 @@ static void teardown(void) {
     munmap(shared, sizeof(*shared));
 }
 
-/* --- positions ------------------------------------------------------------------------------ */
+/* --- positions ------------------------------------------------------------------------------- */
 
 START_TEST(a_new_one_is_closed) {
     ck_assert_int_eq(breaker_position(b), BREAKER_CLOSED);
@@ -132,7 +132,7 @@ START_TEST(nonsense_in_the_segment_is_an_open_breaker_with_a_reason) {
 }
 END_TEST
 
-/* --- probes --------------------------------------------------------------------------------- */
+/* --- probes ---------------------------------------------------------------------------------- */
 
 START_TEST(the_first_probe_comes_after_100_to_250_ms) {
     for (int i = 0; i < 1000; i++) {

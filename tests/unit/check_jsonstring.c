@@ -7,7 +7,7 @@
 #include "base/utf8.h"
 #include "support.h"
 
-/* --- reading ------------------------------------------------------------------------------- */
+/* --- reading --------------------------------------------------------------------------------- */
 
 static const struct {
     struct slice raw;
@@ -117,7 +117,7 @@ START_TEST(every_code_point_can_be_escaped) {
 }
 END_TEST
 
-/* --- writing ------------------------------------------------------------------------------- */
+/* --- writing --------------------------------------------------------------------------------- */
 
 START_TEST(every_ascii_byte_is_written_as_rfc_8259_demands) {
     for (int c = 0; c < 128; c++) {
@@ -207,7 +207,7 @@ START_TEST(written_strings_are_json_and_mean_the_text) {
 }
 END_TEST
 
-/* --- base64 -------------------------------------------------------------------------------- */
+/* --- base64 ---------------------------------------------------------------------------------- */
 
 START_TEST(base64_test_vectors) {
     static const struct slice rows[][2] = {

@@ -16,7 +16,7 @@ static enum error check(struct slice text, struct slice *value, struct jsontext_
     return e;
 }
 
-/* --- the suite ----------------------------------------------------------------------------- */
+/* --- the suite ------------------------------------------------------------------------------- */
 
 static const struct suite_row {
     const char *name;
@@ -63,7 +63,7 @@ START_TEST(suite_cases_as_members) {
 }
 END_TEST
 
-/* --- values and faults --------------------------------------------------------------------- */
+/* --- values and faults ----------------------------------------------------------------------- */
 
 START_TEST(the_value_is_the_text_without_outer_space) {
     static const char *const values[] = {"1", "\" \"", "[ ]", "{ \"a\" : 1 }", "null", "-0.0e+0"};
@@ -204,7 +204,7 @@ START_TEST(every_unicode_escape_is_a_character_or_half_of_one) {
 }
 END_TEST
 
-/* --- depth --------------------------------------------------------------------------------- */
+/* --- depth ----------------------------------------------------------------------------------- */
 
 /* Brackets of `levels` containers, objects where the bit of the level is set, around `core`. */
 static void put_nest(struct buf *b, size_t levels, const uint64_t objects[4], const char *core) {
@@ -288,7 +288,7 @@ START_TEST(a_hundred_thousand_brackets_are_too_deep) {
 }
 END_TEST
 
-/* --- members ------------------------------------------------------------------------------- */
+/* --- members --------------------------------------------------------------------------------- */
 
 START_TEST(members_are_listed_in_order_with_their_exact_text) {
     static const struct slice text = SLICE_INIT(

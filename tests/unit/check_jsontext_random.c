@@ -10,7 +10,7 @@
 #include "base/jsontext.h"
 #include "support.h"
 
-/* --- the second opinion -------------------------------------------------------------------- */
+/* --- the second opinion ---------------------------------------------------------------------- */
 
 enum { DEPTH = 128, MEMBERS = 16 };
 
@@ -209,7 +209,7 @@ static enum error second_opinion(struct slice text, struct opinion *o) {
     return OK;
 }
 
-/* --- comparing ----------------------------------------------------------------------------- */
+/* --- comparing ------------------------------------------------------------------------------- */
 
 static bool same_place(struct slice a, struct slice b) {
     return a.p == b.p && a.n == b.n;

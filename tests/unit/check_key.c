@@ -210,7 +210,7 @@ START_TEST(a_long_key_is_judged_by_its_path_first_and_its_text_last) {
 }
 END_TEST
 
-/* --- the second decoder -------------------------------------------------------------------- */
+/* --- the second decoder ---------------------------------------------------------------------- */
 
 static bool well_formed_utf8(const unsigned char *p, size_t n, bool *control) {
     for (size_t i = 0; i < n;) {

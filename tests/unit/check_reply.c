@@ -38,7 +38,7 @@ static enum error meaning_of(const char *text) {
     return reply_error(&list, replies_get(&list, last));
 }
 
-/* --- the list ------------------------------------------------------------------------------- */
+/* --- the list -------------------------------------------------------------------------------- */
 
 START_TEST(top_level_replies_are_found_by_their_number) {
     put(REPLY_STRING, 0, "first");
@@ -132,7 +132,7 @@ START_TEST(bytes_may_contain_nul) {
 }
 END_TEST
 
-/* --- errors --------------------------------------------------------------------------------- */
+/* --- errors ---------------------------------------------------------------------------------- */
 
 static const struct {
     const char *text;
@@ -180,7 +180,7 @@ START_TEST(other_replies_are_no_errors) {
 }
 END_TEST
 
-/* --- INFO ----------------------------------------------------------------------------------- */
+/* --- INFO ------------------------------------------------------------------------------------ */
 
 #define INFO_TEXT                                                                                  \
     "# Memory\r\nused_memory:914544\r\nused_memory_human:893.11K\r\nlow:-12\r\nempty:\r\n"         \

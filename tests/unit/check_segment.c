@@ -66,7 +66,7 @@ static bool exists(const char *path) {
     return access(path, F_OK) == 0;
 }
 
-/* --- the file ------------------------------------------------------------------------------- */
+/* --- the file -------------------------------------------------------------------------------- */
 
 START_TEST(a_new_segment_says_what_it_is) {
     int64_t before = clock_monotonic();
@@ -174,7 +174,7 @@ START_TEST(destroying_removes_the_file_and_leaves_null) {
 }
 END_TEST
 
-/* --- the address ---------------------------------------------------------------------------- */
+/* --- the address ----------------------------------------------------------------------------- */
 
 static const char *read_address(void) {
     static char address[SEGMENT_ADDRESS_MAX];

@@ -32,7 +32,7 @@ static int64_t bound_ns(size_t bucket) {
     return (int64_t)latency_bound_us(bucket) * NS_PER_US;
 }
 
-/* --- buckets -------------------------------------------------------------------------------- */
+/* --- buckets --------------------------------------------------------------------------------- */
 
 START_TEST(every_bucket_ends_where_the_next_begins) {
     for (size_t k = 0; k + 1 < LATENCY_BUCKETS; k++) {
@@ -85,7 +85,7 @@ START_TEST(a_longer_latency_is_never_in_an_earlier_bucket) {
 }
 END_TEST
 
-/* --- percentiles ---------------------------------------------------------------------------- */
+/* --- percentiles ----------------------------------------------------------------------------- */
 
 static int by_size(const void *a, const void *b) {
     int64_t x = *(const int64_t *)a;
@@ -143,7 +143,7 @@ START_TEST(a_percentile_is_the_smallest_latency_that_enough_requests_did_not_exc
 }
 END_TEST
 
-/* --- counting ------------------------------------------------------------------------------- */
+/* --- counting -------------------------------------------------------------------------------- */
 
 START_TEST(a_request_counts_under_its_route_its_class_and_its_latency) {
     stats_count_request(&rows[0], 2, 200, 19 * NS_PER_US + 999);
@@ -202,7 +202,7 @@ START_TEST(the_hit_rate_is_in_percent) {
 }
 END_TEST
 
-/* --- processes ------------------------------------------------------------------------------ */
+/* --- processes ------------------------------------------------------------------------------- */
 
 static const uint64_t events_each = 200000;
 
@@ -263,7 +263,7 @@ START_TEST(a_killed_writer_takes_nothing_back_and_the_next_goes_on) {
 }
 END_TEST
 
-/* --- the table ------------------------------------------------------------------------------ */
+/* --- the table ------------------------------------------------------------------------------- */
 
 START_TEST(names_are_fit_for_prometheus) {
     for (size_t i = 0; i < STAT_COUNT; i++) {

@@ -75,7 +75,7 @@ void rig_teardown(struct rig *rig) {
     ck_assert_int_eq(log_open("", LOG_LEVEL_INFO), OK);
 }
 
-/* --- Redis ---------------------------------------------------------------------------------- */
+/* --- Redis ----------------------------------------------------------------------------------- */
 
 static void listen_as_redis(struct rig *rig) {
     struct sockaddr_un address = {.sun_family = AF_UNIX};
@@ -144,7 +144,7 @@ void rig_put_error(struct rig *rig, const char *text) {
     put_node(rig, REPLY_ERROR, 0, text);
 }
 
-/* --- the response --------------------------------------------------------------------------- */
+/* --- the response ---------------------------------------------------------------------------- */
 
 static const char *as_string(const struct buf *b) {
     static char text[TEXT_MAX];
