@@ -66,15 +66,15 @@ int main(int argc, char **argv) {
     enum config_action action;
     struct buf why = {0};
     if (argc < 2) {
-        fputs("usage: larder-ceiling BODY [OPTION OF larderd]...\n", stderr);
+        (void)fputs("usage: larder-ceiling BODY [OPTION OF larderd]...\n", stderr);
         return EXIT_USAGE;
     }
     answer = slice_of(argv[1]);
     /* The options begin behind BODY, which stands where a program's name does. */
     enum error e = config_load(&config, argc - 1, argv + 1, &action, &why);
     if (e != OK || action != CONFIG_RUN) {
-        fprintf(stderr, "larder-ceiling: not a configuration to run with\n%.*s", (int)why.n,
-                why.p != NULL ? why.p : "");
+        (void)fprintf(stderr, "larder-ceiling: not a configuration to run with\n%.*s", (int)why.n,
+                      why.p != NULL ? why.p : "");
         buf_fini(&why);
         return EXIT_USAGE;
     }

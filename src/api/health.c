@@ -11,13 +11,6 @@
 
 enum { FRESH_MS = 2000 }; /* how long Redis counts as well after a connection ended */
 
-static bool some_worker_is_connected(const struct segment *segment) {
-    for (uint32_t i = SEGMENT_FIRST_WORKER_ROW; i < segment->row_count; i++)
-        if (atomic_load_explicit(&segment->rows[i].redis_ready, memory_order_relaxed) != 0)
-            return true;
-    return false;
-}
-
 /* Why a request that needs Redis would be refused just now; OK if it would not. */
 static enum error why_not_ready(const struct service *service) {
     const struct breaker_state *breaker = &service->segment->breaker;
@@ -30,7 +23,7 @@ static enum error why_not_ready(const struct service *service) {
         return breaker_reason(breaker);
     /* This connection is being made, or made anew, and requests wait for it. */
     bool fresh = status.last_reply != 0 && service->now - status.last_reply < FRESH_MS * NS_PER_MS;
-    if (fresh || some_worker_is_connected(service->segment))
+    if (fresh || status.connecting)
         return OK;
     return status.reason == OK ? E_BACKEND_UNAVAILABLE : status.reason;
 }

@@ -512,6 +512,7 @@ int64_t store_next_deadline(const struct store *s, int64_t now) {
 struct store_status store_get_status(const struct store *s) {
     return (struct store_status){
         .ready = s->state == READY,
+        .connecting = s->state == CONNECTING || s->state == HANDSHAKE,
         .reason = s->state == READY ? OK : s->reason,
         .last_reply = s->last_reply,
         .policy_refused =

@@ -25,7 +25,8 @@ struct store;
 /* What the worker needs to know of the connection, for /health and /stats. */
 struct store_status {
     bool ready;          /* a handshake succeeded on the present connection */
-    enum error reason;   /* why not; OK when ready */
+    bool connecting;     /* one is being made: what is committed now waits for it */
+    enum error reason;   /* why it is not ready; OK when ready */
     int64_t last_reply;  /* clock_monotonic; 0: none yet */
     bool policy_refused; /* Redis refused CONFIG SET at the present connection's handshake */
 };

@@ -125,7 +125,7 @@ class Workspace:
     """The temporary root of one pytest process, and the account of what runs below it."""
 
     def __init__(self) -> None:
-        self.root = Path(tempfile.mkdtemp(prefix="larder-", dir="/tmp"))
+        self.root = Path(tempfile.mkdtemp(prefix="larder-e2e-", dir="/tmp"))
         self.root.chmod(0o755)
         self._numbers = itertools.count(1)
         self.running: list[Process] = []
@@ -140,11 +140,12 @@ class Workspace:
         path.mkdir()
         return path
 
-    def findings(self) -> list[str]:
-        """What sanitizers and valgrind have written."""
+    def findings(self, below: Path | None = None) -> list[str]:
+        """What sanitizers and valgrind have written, of one process or of all."""
+        root = below or self.root
         found = [f"{p.name}: {p.read_text(errors='replace')[:4000]}"
-                 for p in sorted(self.root.glob("**/sanitizer.*"))]
-        for path in sorted(self.root.glob("**/valgrind.*")):
+                 for p in sorted(root.glob("**/sanitizer.*"))]
+        for path in sorted(root.glob("**/valgrind.*")):
             text = path.read_text(errors="replace")
             if re.search(r"ERROR SUMMARY: [1-9]", text):
                 found.append(f"{path.name}: {text[:8000]}")
@@ -424,7 +425,7 @@ class Larder(Process):
 
     def check_ended(self, status: int, family: Sequence[int]) -> None:
         """Asserts what every graceful end owes: status 0, no process, no file, no finding."""
-        found = self.space.findings()
+        found = self.space.findings(self.directory)
         assert not found, "\n".join(found)
         assert status == 0, f"larderd ended with {status}: {self.text()[-4000:]}"
         left = [pid for pid in family if alive(pid)]

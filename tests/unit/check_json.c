@@ -204,7 +204,7 @@ START_TEST(a_failure_is_passed_over_and_remembered) {
     json_add_string(&doc, json_add_object(&doc, none, NULL), "x", SLICE("y"));
     json_add_fixed(&doc, none, NULL, 1.0, 1);
     json_add_null(&doc, none, NULL);
-    json_add_int(&doc, json_root(&doc), "b", 1);
+    ck_assert_ptr_null(json_add_object(&doc, json_root(&doc), "b"));
     assert_failed(&doc);
 }
 END_TEST

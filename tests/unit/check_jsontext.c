@@ -343,6 +343,12 @@ START_TEST(what_follows_the_listed_members_is_checked_too) {
     ck_assert_int_eq(jsontext_members(SLICE("{\"a\":1} {}"), &member, 1, &count, &fault),
                      E_INVALID_JSON);
     ck_assert_uint_eq(fault.offset, 8);
+    ck_assert_int_eq(jsontext_members(SLICE("{\"a\":1 \"b\":2}"), &member, 1, &count, &fault),
+                     E_INVALID_JSON);
+    ck_assert_uint_eq(fault.offset, 7);
+    ck_assert_int_eq(jsontext_members(SLICE("{\"a\":1,}"), &member, 1, &count, &fault),
+                     E_INVALID_JSON);
+    ck_assert_uint_eq(fault.offset, 7);
 }
 END_TEST
 
