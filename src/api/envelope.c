@@ -95,6 +95,19 @@ static enum error read_ttl(struct request *r, struct slice text, struct envelope
     return e;
 }
 
+/* The JSON string may be escaped: many a printer writes a slash as "\\/". */
+static bool decode_base64_text(struct request *r, struct slice text) {
+    struct buf plain = {0};
+    if (text.n < 2 || text.p[0] != '"')
+        return false;
+    jsontext_decode(&plain, (struct slice){text.p + 1, text.n - 2});
+    bool decoded = base64_decode(&r->decoded, buf_slice(&plain));
+    if (buf_failed(&plain))
+        r->decoded.failed = true;
+    buf_fini(&plain);
+    return decoded;
+}
+
 /* A GET shows bytes that are no text (another program wrote them) as base64; put back, they are
  * those bytes again, not their base64. */
 static enum error read_value(struct request *r, struct slice text, struct slice encoding,
@@ -102,8 +115,7 @@ static enum error read_value(struct request *r, struct slice text, struct slice 
     r->value = text;
     if (encoding.n == 0)
         return OK;
-    bool is_base64 = slice_eq(encoding, SLICE("\"base64\"")) && text.n >= 2 && text.p[0] == '"' &&
-                     base64_decode(&r->decoded, (struct slice){text.p + 1, text.n - 2});
+    bool is_base64 = slice_eq(encoding, SLICE("\"base64\"")) && decode_base64_text(r, text);
     if (buf_failed(&r->decoded))
         return E_OUT_OF_MEMORY;
     if (!is_base64) {

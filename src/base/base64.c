@@ -1,7 +1,9 @@
 /* Base64: see base64.h. */
 #include "base/base64.h"
 
-static const char digits[] = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
+/* The last one stands for a byte that isn't there. */
+static const char digits[] = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/=";
+enum { PADDING = 64 };
 
 /* One to three bytes as four characters. */
 static void encode_group(char out[4], const unsigned char *bytes, size_t n) {
@@ -10,8 +12,8 @@ static void encode_group(char out[4], const unsigned char *bytes, size_t n) {
     group |= n > 2 ? bytes[2] : 0;
     out[0] = digits[group >> 18];
     out[1] = digits[group >> 12 & 63];
-    out[2] = n > 1 ? digits[group >> 6 & 63] : '=';
-    out[3] = n > 2 ? digits[group & 63] : '=';
+    out[2] = digits[n > 1 ? group >> 6 & 63 : PADDING];
+    out[3] = digits[n > 2 ? group & 63 : PADDING];
 }
 
 void base64_encode(struct buf *out, struct slice bytes) {

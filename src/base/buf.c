@@ -79,6 +79,8 @@ void buf_printf(struct buf *b, const char *format, ...) {
 }
 
 void buf_consume(struct buf *b, size_t n) {
+    if (n == 0)
+        return;
     memmove(b->p, b->p + n, b->n - n);
     b->n -= n;
 }

@@ -131,8 +131,15 @@ static void start_discarding(struct framer *f, struct buf *input) {
 
 /* --- one record ------------------------------------------------------------------------------ */
 
-static enum error take_begin(struct framer *f, const struct buf *input,
-                             const struct record *record) {
+/* libfcgi forgets the padding of the record after which it turns to another stream (SetReaderType),
+ * and would read it as a header. */
+static void cut_padding(struct buf *input, size_t at, const struct record *record) {
+    size_t padding = record->whole - HEADER_BYTES - record->content;
+    remove_bytes(input, at + HEADER_BYTES + record->content, padding);
+    input->p[at + 6] = 0;
+}
+
+static enum error take_begin(struct framer *f, struct buf *input, const struct record *record) {
     const unsigned char *body = (const unsigned char *)input->p + f->at + HEADER_BYTES;
     if (record->type != TYPE_BEGIN_REQUEST || record->content != BEGIN_BYTES || record->id == 0)
         return E_PROTOCOL;
@@ -140,18 +147,11 @@ static enum error take_begin(struct framer *f, const struct buf *input,
         return E_PROTOCOL;
     f->id = record->id;
     f->keep = (body[2] & KEEP_CONN) != 0;
-    f->at += record->whole;
+    cut_padding(input, f->at, record);
+    f->at += HEADER_BYTES + BEGIN_BYTES;
     f->params_start = f->at;
     f->state = FRAMER_PARAMS;
     return OK;
-}
-
-/* libfcgi forgets the padding of the record that ends a stream when it goes on to the next stream
- * (SetReaderType), and would read it as a header. */
-static void cut_padding(struct buf *input, size_t at, const struct record *record) {
-    size_t padding = record->whole - HEADER_BYTES - record->content;
-    remove_bytes(input, at + HEADER_BYTES + record->content, padding);
-    input->p[at + 6] = 0;
 }
 
 static enum error take_params(struct framer *f, struct buf *input, const struct record *record) {

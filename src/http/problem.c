@@ -26,7 +26,8 @@ static enum step write_problem(struct request *r, enum error e, struct slice det
     response_reset(response);
     response->status = info->status;
     response->content_type = "application/problem+json";
-    response_field(response, "Cache-Control", SLICE("no-store"));
+    response->no_store = true;
+    response->retry_after = info->retry_after;
 
     struct buf *body = &response->body;
     buf_puts(body, "{\"type\":\"/errors/");
@@ -40,11 +41,8 @@ static enum step write_problem(struct request *r, enum error e, struct slice det
     if (outcome != OUTCOME_NONE)
         put_member(body, ",\"outcome\":", slice_of(outcome_names[outcome]));
     if (info->retry_after > 0) {
-        char seconds[16];
-        int n = snprintf(seconds, sizeof(seconds), "%d", info->retry_after);
-        response_field(response, "Retry-After", (struct slice){seconds, (size_t)n});
         buf_puts(body, ",\"retry_after\":");
-        buf_puts(body, seconds);
+        buf_put_int(body, info->retry_after);
     }
     buf_put_char(body, '}');
     return STEP_ANSWER;
@@ -94,8 +92,9 @@ enum step problem_call_failed(struct request *r) {
 
 enum step problem_reply(struct request *r, const struct reply *reply) {
     enum error e = reply_error(&r->call.replies, reply);
-    /* A reply of a type that the command never gives is a surprise, not an error of Redis's. */
-    if (e == OK)
-        e = E_BACKEND_ERROR;
-    return problem(r, e, NULL);
+    if (e != OK)
+        return problem(r, e, NULL);
+    /* A reply of a type that the command never gives: nobody knows what happened. */
+    return write_problem(r, E_BACKEND_ERROR, slice_of(error_info(E_BACKEND_ERROR)->detail),
+                         writes(r) ? OUTCOME_UNKNOWN : OUTCOME_NONE);
 }

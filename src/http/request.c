@@ -1,6 +1,8 @@
 /* From parameters to a routed request: see request.h. */
 #include "http/request.h"
 
+#include <strings.h>
+
 #include "http/problem.h"
 
 void request_fini(struct request *r) {
@@ -21,32 +23,33 @@ void request_reset(struct request *r) {
     r->ttl = 0;
 }
 
-/* An absolute-form target (RFC 9112, 3.2.2) is reduced to its path; both web servers do that
- * already, a raw FastCGI peer may not. */
-static struct slice origin_form(struct slice target) {
+/* An absolute-form target (RFC 9112, 3.2.2) without its scheme and authority, which end where a
+ * path or query begins (RFC 3986, 3.2); both web servers cut that off already, a raw FastCGI peer
+ * may not. */
+static struct slice without_authority(struct slice target) {
     static const struct slice schemes[] = {SLICE_INIT("http://"), SLICE_INIT("https://")};
     for (size_t i = 0; i < 2; i++) {
-        if (target.n < schemes[i].n || memcmp(target.p, schemes[i].p, schemes[i].n) != 0)
+        size_t n = schemes[i].n;
+        if (target.n < n || strncasecmp(target.p, schemes[i].p, n) != 0)
             continue;
-        const char *from = target.p + schemes[i].n;
-        size_t n = target.n - schemes[i].n;
-        const char *slash = memchr(from, '/', n);
-        if (slash == NULL)
-            return SLICE("/");
-        return (struct slice){slash, n - (size_t)(slash - from)};
+        while (n < target.n && target.p[n] != '/' && target.p[n] != '?' && target.p[n] != '#')
+            n++;
+        return (struct slice){target.p + n, target.n - n};
     }
     return target;
 }
 
 static void split_target(struct request *r, struct slice target) {
-    r->path = origin_form(target);
-    const char *mark = r->path.n > 0 ? memchr(r->path.p, '?', r->path.n) : NULL;
-    if (mark == NULL)
-        return;
-    size_t before = (size_t)(mark - r->path.p);
-    r->has_query = true;
-    r->query = (struct slice){mark + 1, r->path.n - before - 1};
-    r->path.n = before;
+    struct slice rest = without_authority(target);
+    const char *mark = rest.n > 0 ? memchr(rest.p, '?', rest.n) : NULL;
+    r->path = rest;
+    if (mark != NULL) {
+        r->path.n = (size_t)(mark - rest.p);
+        r->has_query = true;
+        r->query = (struct slice){mark + 1, rest.n - r->path.n - 1};
+    }
+    if (r->path.n == 0)
+        r->path = SLICE("/");
 }
 
 /* CONTENT_LENGTH agrees with the bytes that came. nginx passes an empty one when there is none. */

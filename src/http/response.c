@@ -14,6 +14,8 @@ void response_reset(struct response *r) {
     buf_reset(&r->body, KEEP_BODY);
     r->status = 0;
     r->content_type = NULL;
+    r->no_store = false;
+    r->retry_after = 0;
     r->splice = (struct slice){0};
     r->splice_at = 0;
     r->lookup = LOOKUP_NONE;
@@ -78,6 +80,13 @@ void response_put_head(const struct response *r, struct buf *out) {
         buf_puts(out, "\r\nX-Content-Type-Options: nosniff");
     }
     buf_put(out, "\r\n", 2);
+    if (r->no_store)
+        buf_puts(out, "Cache-Control: no-store\r\n");
+    if (r->retry_after > 0) {
+        buf_puts(out, "Retry-After: ");
+        buf_put_int(out, r->retry_after);
+        buf_put(out, "\r\n", 2);
+    }
     buf_put_slice(out, buf_slice(&r->fields));
     buf_put(out, "\r\n", 2);
 }
@@ -85,9 +94,11 @@ void response_put_head(const struct response *r, struct buf *out) {
 void response_out_of_memory(struct response *r) {
     static const struct slice document = SLICE_INIT(
         "{\"type\":\"/errors/out-of-memory\",\"title\":\"Service Unavailable\",\"status\":503,"
-        "\"detail\":\"The service is out of memory.\"}");
+        "\"detail\":\"The service is out of memory.\",\"retry_after\":1}");
     response_fini(r);
     r->status = 503;
     r->content_type = "application/problem+json";
+    r->no_store = true;
+    r->retry_after = 1;
     r->splice = document;
 }

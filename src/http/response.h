@@ -2,6 +2,8 @@
 #ifndef LARDER_HTTP_RESPONSE_H
 #define LARDER_HTTP_RESPONSE_H
 
+#include <stdbool.h>
+
 #include "base/buf.h"
 #include "base/error.h"
 
@@ -10,6 +12,8 @@ enum lookup { LOOKUP_NONE, LOOKUP_HIT, LOOKUP_MISS };
 struct response {
     int status;               /* HTTP status code; 0: not filled in yet */
     const char *content_type; /* static; NULL: no body */
+    bool no_store;            /* Cache-Control: no-store */
+    int retry_after;          /* seconds; 0: none */
     struct buf fields;        /* further header lines, each ending in CRLF */
     struct buf body;
     /* A value is not copied into the body: it is written from where it lies, at this offset. It
