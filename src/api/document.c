@@ -18,7 +18,7 @@ void document_add_time(struct json_doc *doc, struct json *parent, const char *na
 
 enum step document_answer(struct request *r, struct json_doc *doc) {
     response_json(&r->response, 200);
-    response_field(&r->response, "Cache-Control", SLICE("no-store"));
+    r->response.no_store = true;
     enum error e = json_write(doc, &r->response.body);
     json_fini(doc);
     return e == OK ? STEP_ANSWER : problem(r, e, NULL);

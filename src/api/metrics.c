@@ -128,7 +128,7 @@ static enum step answer(struct request *r, const struct redis_info *info, bool u
 
     response->status = 200;
     response->content_type = PROMETHEUS_CONTENT_TYPE;
-    response_field(response, "Cache-Control", SLICE("no-store"));
+    response->no_store = true;
     put_counters(&p, &s.sum);
     put_requests(&p, service->routes, &s.sum);
     put_durations(&p, &s);

@@ -1,9 +1,6 @@
 /* Error answers: see problem.h. */
 #include "http/problem.h"
 
-#include <stdarg.h>
-#include <stdio.h>
-
 #include "base/jsontext.h"
 #include "base/log.h"
 
@@ -57,17 +54,6 @@ enum step problem(struct request *r, enum error e, const char *detail) {
     bool refused_write = writes(r) && error_info(e)->status >= 503;
     return write_problem(r, e, slice_of(detail != NULL ? detail : error_info(e)->detail),
                          refused_write ? OUTCOME_NOT_APPLIED : OUTCOME_NONE);
-}
-
-enum step problem_printf(struct request *r, enum error e, const char *format, ...) {
-    char detail[512];
-    va_list args;
-    va_start(args, format);
-    int n = vsnprintf(detail, sizeof(detail), format, args);
-    va_end(args);
-    if (n < 0 || (size_t)n >= sizeof(detail))
-        return problem(r, e, NULL);
-    return problem(r, e, detail);
 }
 
 enum step problem_refused(struct request *r, enum error e) {

@@ -10,10 +10,6 @@
  * decoded. */
 enum step problem(struct request *r, enum error e, const char *detail);
 
-/* The same with a printf'd detail. What is printed in must be valid UTF-8. */
-enum step problem_printf(struct request *r, enum error e, const char *format, ...)
-    LARDER_PRINTF(3, 4);
-
 /* The store refused to begin the request's call with `e`: answered, and counted as such. */
 enum step problem_refused(struct request *r, enum error e);
 

@@ -125,7 +125,8 @@ static bool find_group(const char *name, gid_t *group) {
     *group = (gid_t)-1;
     if (name[0] == '\0')
         return true;
-    const struct group *entry = getgrnam(name);
+    /* One thread, at the start. */
+    const struct group *entry = getgrnam(name); // cppcheck-suppress getgrnamCalled
     if (entry == NULL) {
         log_error("listen_group = %s: there is no such group", name);
         return false;

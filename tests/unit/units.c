@@ -34,10 +34,10 @@ int main(int argc, char **argv) {
             srunner_add_suite(runner, units[i].suite());
     }
     if (runner == NULL) {
-        fprintf(stderr, "units: no such module. There are:");
+        (void)fprintf(stderr, "units: no such module. There are:");
         for (size_t i = 0; i < UNIT_COUNT; i++)
-            fprintf(stderr, " %s", units[i].name);
-        fprintf(stderr, "\n");
+            (void)fprintf(stderr, " %s", units[i].name);
+        (void)fprintf(stderr, "\n");
         return 2;
     }
     srunner_run_all(runner, CK_ENV);
