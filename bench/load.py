@@ -14,6 +14,7 @@ import random
 import re
 import resource
 import subprocess
+import time
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -22,6 +23,7 @@ from stack import CEILING, LARDERD, Failure, Part, Progress, Stack, children, cp
 
 FRONTS = ("nginx", "lighttpd")
 DRIFT = 0.10     # between the two static ceilings of a round
+QUIET = 0.08     # share of the CPU time that others may take when a round begins, with --patience
 ATTEMPTS = 2     # rounds are repeated until so many times the number wanted
 # The load generator shares the machine with what it measures, and one core of it is enough to keep
 # the other busy.
@@ -196,14 +198,38 @@ def wrk(target: Target, method: str, connections: int, seconds: int) -> Run:
     return Run(requests / duration * 1e6, *(ns / 1000 / requests for ns in used))
 
 
+def cpu_seconds() -> tuple[float, float, float]:
+    """Of all processors since the machine's start: busy, taken by the hypervisor, in all."""
+    ticks = [int(n) for n in Path("/proc/stat").read_text().splitlines()[0].split()[1:9]]
+    user, nice, system, idle, iowait, irq, softirq, steal = (
+        n / os.sysconf("SC_CLK_TCK") for n in ticks)
+    busy = user + nice + system + irq + softirq
+    return busy, steal, busy + idle + iowait + steal
+
+
+def wait_quiet(patience: float) -> None:
+    """Until others leave the machine alone, but no longer than so many seconds."""
+    end = time.monotonic() + patience
+    while time.monotonic() < end:
+        busy, _, total = cpu_seconds()
+        time.sleep(0.5)
+        busy_after, _, total_after = cpu_seconds()
+        share = (busy_after - busy) / max(total_after - total, 0.01)
+        if share <= QUIET:
+            return
+        Progress.show(f"others take {share * 100:.0f} % of the CPU time: waiting")
+
+
 class Rounds:
     """Runs rounds and keeps those that count."""
 
-    def __init__(self, stack: Stack, targets: Targets, count: int, seconds: int) -> None:
+    def __init__(self, stack: Stack, targets: Targets, count: int, seconds: int,
+                 patience: float) -> None:
         self.stack = stack
         self.targets = targets.targets
         self.count = count
         self.seconds = seconds
+        self.patience = patience
         self.kept: dict[Block, list[Round]] = {block: [] for block in BLOCKS}
         self.dropped = {block: 0 for block in BLOCKS}
 
@@ -219,6 +245,7 @@ class Rounds:
             wanting = [block for block in BLOCKS if len(self.kept[block]) < self.count]
             random.shuffle(wanting)
             for block in wanting:
+                wait_quiet(self.patience)
                 self._round(block, attempt + 1)
 
     def _round(self, block: Block, number: int) -> None:
@@ -259,16 +286,12 @@ class Machine:
         self.start = self._read()
 
     def _read(self) -> tuple[float, float, float, float]:
-        ticks = [int(n) for n in Path("/proc/stat").read_text().splitlines()[0].split()[1:9]]
-        user, nice, system, idle, iowait, irq, softirq, steal = (
-            n / os.sysconf("SC_CLK_TCK") for n in ticks)
-        busy = user + nice + system + irq + softirq
         usage = [resource.getrusage(who) for who in (resource.RUSAGE_SELF,
                                                      resource.RUSAGE_CHILDREN)]
         ours = cpu_ns(self.pids) / 1e9 + sum(u.ru_utime + u.ru_stime for u in usage)
-        return busy, ours, steal, busy + idle + iowait + steal
+        return (ours, *cpu_seconds())
 
     def others(self) -> tuple[float, float]:
         """Percent of all CPU time that other processes used, and that the hypervisor took."""
-        busy, ours, steal, total = (now - then for now, then in zip(self._read(), self.start))
-        return max(0.0, (busy - ours) / total * 100), steal / total * 100
+        ours, busy, stolen, total = (now - then for now, then in zip(self._read(), self.start))
+        return max(0.0, (busy - ours) / total * 100), stolen / total * 100

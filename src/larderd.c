@@ -14,8 +14,8 @@
 enum { EXIT_USAGE = 2 };
 
 static int refuse_config(struct buf *why) {
-    fprintf(stderr, "larderd: the configuration has faults:\n%.*s", (int)why->n,
-            why->p != NULL ? why->p : "");
+    (void)fprintf(stderr, "larderd: the configuration has faults:\n%.*s", (int)why->n,
+                  why->p != NULL ? why->p : "");
     buf_fini(why);
     return EXIT_USAGE;
 }

@@ -80,7 +80,9 @@ enum step problem_reply(struct request *r, const struct reply *reply) {
     enum error e = reply_error(&r->call.replies, reply);
     if (e != OK)
         return problem(r, e, NULL);
-    /* A reply of a type that the command never gives: nobody knows what happened. */
+    /* A reply of a type that the command never gives: nobody knows what happened, or whose reply
+     * this was. */
+    store_distrust(r->service->store, r->service->now);
     return write_problem(r, E_BACKEND_ERROR, slice_of(error_info(E_BACKEND_ERROR)->detail),
                          writes(r) ? OUTCOME_UNKNOWN : OUTCOME_NONE);
 }

@@ -290,7 +290,7 @@ static bool parse_replies(struct store *s, int64_t now) {
         enum error e = wire_parse(s->wire, call != NULL ? &call->replies : NULL);
         if (e == E_AGAIN)
             return true;
-        if (e == OK)
+        if (e == OK && call != NULL)
             complete_reply(s, call, now);
         else
             drop_broken(s, now,
@@ -518,6 +518,11 @@ struct store_status store_get_status(const struct store *s) {
         .policy_refused =
             atomic_load_explicit(&s->segment->policy_refused, memory_order_relaxed) != 0,
     };
+}
+
+void store_distrust(struct store *s, int64_t now) {
+    if (s->state == READY)
+        drop_broken(s, now, "gave a reply of a type that its command never gives");
 }
 
 size_t store_unsent_bytes(const struct store *s) {

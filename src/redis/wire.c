@@ -23,8 +23,6 @@ static int an_object;
 static void *add_node(const redisReadTask *task, enum reply_type type, int64_t integer,
                       const char *bytes, size_t n) {
     const struct wire *w = task->privdata;
-    if (w->into == NULL)
-        return NULL;
     struct replies *list = w->into;
     struct reply node = {type, integer, list->bytes.n, n};
     buf_put(&list->bytes, bytes, n);
@@ -120,6 +118,10 @@ enum error wire_feed(struct wire *w, const void *bytes, size_t n) {
 
 enum error wire_parse(struct wire *w, struct replies *into) {
     void *object = NULL;
+    const redisReader *reader = w->context->reader;
+    /* Half a reply that nobody asked for would otherwise be completed for whoever asks next. */
+    if (into == NULL)
+        return reader->pos < reader->len || reader->ridx >= 0 ? E_PROTOCOL : E_AGAIN;
     w->into = into;
     int status = redisReaderGetReply(w->context->reader, &object);
     w->into = NULL;

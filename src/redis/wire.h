@@ -30,8 +30,8 @@ int wire_fd(const struct wire *w);
 LARDER_MUST_CHECK enum error wire_feed(struct wire *w, const void *bytes, size_t n);
 
 /* Parses on. OK: one whole reply was appended to `into`. E_AGAIN: there is none yet (parts of one
- * may have been appended). E_PROTOCOL: what came is no RESP2, or came with `into` NULL, which means
- * that nothing is expected, or memory is out. */
+ * may have been appended). E_PROTOCOL: what came is no RESP2, or memory is out, or anything at all,
+ * half a reply too, came with `into` NULL, which means that nothing is expected. */
 LARDER_MUST_CHECK enum error wire_parse(struct wire *w, struct replies *into);
 
 #endif
