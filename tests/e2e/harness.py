@@ -12,6 +12,7 @@ import itertools
 import os
 import random
 import re
+import resource
 import shutil
 import signal
 import socket
@@ -116,9 +117,14 @@ def open_descriptors(pid: int) -> int:
     return len(os.listdir(f"/proc/{pid}/fd"))
 
 
-def limit_descriptors(pid: int, soft: int) -> None:
-    """Sets how many descriptors a process, and what it forks from then on, may have."""
-    subprocess.run(["prlimit", f"--pid={pid}", f"--nofile={soft}:"], check=True)
+def limit_descriptors(pid: int, soft: int) -> int:
+    """Sets how many descriptors a process, and what it forks from then on, may have.
+
+    Gives the limit there was.
+    """
+    before, hard = resource.prlimit(pid, resource.RLIMIT_NOFILE)
+    resource.prlimit(pid, resource.RLIMIT_NOFILE, (soft, hard))
+    return before
 
 
 class Workspace:
@@ -344,8 +350,8 @@ class Larder(Process):
 
     @property
     def worker_count(self) -> int:
-        """How many workers it was told to have."""
-        return int(str(self.options["workers"]))
+        """How many workers it was told to have; 1 if the file or the environment says it."""
+        return int(str(self.options.get("workers", 1)))
 
     def arguments(self) -> list[str]:
         """Its command line after the program's name."""
@@ -361,7 +367,9 @@ class Larder(Process):
         """The program and its arguments, below valgrind if that is asked for."""
         tool = []
         if VALGRIND:
+            # A killed process has blocks that are only possibly lost.
             tool = ["valgrind", "--error-exitcode=99", "--leak-check=full", "--trace-children=yes",
+                    "--errors-for-leak-kinds=definite",
                     f"--log-file={self.directory}/valgrind.%p"]
         return [*tool, str(LARDERD), *self.arguments()]
 
@@ -385,7 +393,7 @@ class Larder(Process):
             status = self.fastcgi("GET", "/health/live").status
         except (OSError, fcgi.Closed):
             return False
-        return status == 200 and len(self.workers()) >= max(1, self.worker_count)
+        return status == 200 and len(self.workers()) >= self.worker_count
 
     def ready(self) -> bool:
         """Whether /health/ready says that requests can be served."""

@@ -219,7 +219,7 @@ def test_a_dead_worker_is_replaced_soon(new_redis: NewRedis, new_larder: NewLard
 def test_workers_that_die_at_once(new_redis: NewRedis, new_larder: NewLarder) -> None:
     """Workers that can't start are retried with back-off, and all is well when they can (T2)."""
     larder = new_larder(new_redis(), workers=2).start()
-    limit_descriptors(larder.pid, 3)
+    before = limit_descriptors(larder.pid, 3)
     for pid in larder.workers():
         os.kill(pid, signal.SIGKILL)
     used, lines, begun = cpu_seconds(larder.pid), larder.text().count("\n"), time.monotonic()
@@ -230,7 +230,7 @@ def test_workers_that_die_at_once(new_redis: NewRedis, new_larder: NewLarder) ->
     print(f"in {seconds:.1f} s: {spent:.2f} s CPU, {said} lines")
     assert spent < 0.15 * SLOW and said <= 40
     assert larder.running()
-    limit_descriptors(larder.pid, 1024)
+    limit_descriptors(larder.pid, before)
     eventually(lambda: whole_again(larder), 15, "the pool recovers by itself")
     eventually(lambda: larder.fastcgi("GET", "/health").status == 200, what="it serves")
 
@@ -407,10 +407,8 @@ def test_reload_takes_a_new_configuration(new_redis: NewRedis, new_larder: NewLa
     larder = new_larder(new_redis(), workers=None)
     conf = larder.directory / "larder.conf"
     conf.write_text("workers = 1\ndefault_ttl = 100\n")
-    larder.options.update({"config": conf, "workers": 1})
-    del larder.options["workers"]
-    larder.launch(larder.command(), larder.environment())
-    eventually(lambda: larder.socket.exists() and larder.ready(), what="it serves")
+    larder.options["config"] = conf
+    larder.start()
     assert larder.fastcgi("PUT", "/cache/a", b'{"value":1}').json()["ttl"] == 100
     conf.write_text("workers = 3\ndefault_ttl = 200\nlisten_mode = 0600\n"
                     "max_memory_policy = volatile-ttl\n")
@@ -453,10 +451,10 @@ def test_reload_without_descriptors(new_redis: NewRedis, new_larder: NewLarder) 
     """A reload that the system doesn't let happen is refused, and the old workers serve on."""
     larder = new_larder(new_redis()).start()
     family = larder.workers()
-    limit_descriptors(larder.pid, 3)
+    before = limit_descriptors(larder.pid, 3)
     larder.signal(signal.SIGHUP)
     larder.wait_text("reload refused", 10)
-    limit_descriptors(larder.pid, 1024)
+    limit_descriptors(larder.pid, before)
     assert set(family) <= set(larder.workers())
     assert larder.fastcgi("GET", "/health").status == 200
     eventually(lambda: larder.workers() == family, what="the failed ones are gone")

@@ -34,7 +34,7 @@ static int ask(enum step (*plan)(struct request *)) {
     int status = rig.request.response.status;
     ck_assert_str_eq(rig.request.response.content_type,
                      status == 200 ? "application/json" : "application/problem+json");
-    ck_assert_ptr_nonnull(strstr(rig_fields(&rig), "Cache-Control: no-store\r\n"));
+    ck_assert_ptr_nonnull(strstr(rig_head(&rig), "Cache-Control: no-store\r\n"));
     rig_json(&rig);
     return status;
 }
@@ -62,7 +62,7 @@ static void expect_not_ready(enum error e) {
     ck_assert(body_has("\"type\":\"/errors/backend-unavailable\""));
     ck_assert(body_has("\"detail\":\"Redis connection failed\""));
     ck_assert(body_has(reason));
-    ck_assert_ptr_nonnull(strstr(rig_fields(&rig), "Retry-After: 1\r\n"));
+    ck_assert_ptr_nonnull(strstr(rig_head(&rig), "Retry-After: 1\r\n"));
     ck_assert_int_eq(ask(health_live_plan), 200);
 }
 

@@ -166,6 +166,10 @@ const char *rig_json(const struct rig *rig) {
     return rig_body(rig);
 }
 
-const char *rig_fields(const struct rig *rig) {
-    return as_string(&rig->request.response.fields);
+const char *rig_head(const struct rig *rig) {
+    struct buf head = {0};
+    response_put_head(&rig->request.response, &head);
+    const char *text = as_string(&head);
+    buf_fini(&head);
+    return text;
 }

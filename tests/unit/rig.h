@@ -51,7 +51,7 @@ const char *rig_body(const struct rig *rig);
 /* The same without spliced parts, and it must be one JSON document. */
 const char *rig_json(const struct rig *rig);
 
-/* The response's header fields as a string. */
-const char *rig_fields(const struct rig *rig);
+/* The response's header as a string. */
+const char *rig_head(const struct rig *rig);
 
 #endif
