@@ -15,7 +15,8 @@ import re
 import resource
 import subprocess
 import time
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -220,6 +221,32 @@ def wait_quiet(patience: float) -> None:
         Progress.show(f"others take {share * 100:.0f} % of the CPU time: waiting")
 
 
+class Noise:
+    """How much of the CPU went to others, and to nobody we know, while rounds ran."""
+
+    def __init__(self, targets: Targets) -> None:
+        self.pids = targets.all_processes()
+        self.sums = [0.0] * 4
+
+    def _read(self) -> tuple[float, float, float, float]:
+        usage = [resource.getrusage(who) for who in (resource.RUSAGE_SELF,
+                                                     resource.RUSAGE_CHILDREN)]
+        ours = cpu_ns(self.pids) / 1e9 + sum(u.ru_utime + u.ru_stime for u in usage)
+        return (ours, *cpu_seconds())
+
+    @contextmanager
+    def counted(self) -> Iterator[None]:
+        """While a round runs."""
+        before = self._read()
+        yield
+        self.sums = [s + now - then for s, now, then in zip(self.sums, self._read(), before)]
+
+    def percent(self) -> tuple[float, float]:
+        """Of all CPU time: what other processes used, and what the hypervisor took."""
+        ours, busy, stolen, total = self.sums
+        return max(0.0, (busy - ours) / total * 100), stolen / total * 100
+
+
 class Rounds:
     """Runs rounds and keeps those that count."""
 
@@ -230,6 +257,7 @@ class Rounds:
         self.count = count
         self.seconds = seconds
         self.patience = patience
+        self.noise = Noise(targets)
         self.kept: dict[Block, list[Round]] = {block: [] for block in BLOCKS}
         self.dropped = {block: 0 for block in BLOCKS}
 
@@ -246,7 +274,8 @@ class Rounds:
             random.shuffle(wanting)
             for block in wanting:
                 wait_quiet(self.patience)
-                self._round(block, attempt + 1)
+                with self.noise.counted():
+                    self._round(block, attempt + 1)
 
     def _round(self, block: Block, number: int) -> None:
         count = (f"round {number}/{self.count}" if number <= self.count else
@@ -276,22 +305,3 @@ class Rounds:
                            for load in block.loads)
         note = f"static ceilings {drift * 100:.0f} % apart{'' if keep else ': dropped'}"
         Progress.line(f"{f'{where}:':40} {f'{ratios} of the FastCGI ceiling;':43} {note}")
-
-
-class Machine:
-    """How much of the CPU went to others, and to nobody we know, while this was measured."""
-
-    def __init__(self, targets: Targets) -> None:
-        self.pids = targets.all_processes()
-        self.start = self._read()
-
-    def _read(self) -> tuple[float, float, float, float]:
-        usage = [resource.getrusage(who) for who in (resource.RUSAGE_SELF,
-                                                     resource.RUSAGE_CHILDREN)]
-        ours = cpu_ns(self.pids) / 1e9 + sum(u.ru_utime + u.ru_stime for u in usage)
-        return (ours, *cpu_seconds())
-
-    def others(self) -> tuple[float, float]:
-        """Percent of all CPU time that other processes used, and that the hypervisor took."""
-        ours, busy, stolen, total = (now - then for now, then in zip(self._read(), self.start))
-        return max(0.0, (busy - ours) / total * 100), stolen / total * 100

@@ -21,7 +21,7 @@ import tempfile
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import IO, Any, TypeVar
+from typing import IO, Any
 
 import fcgi
 import resp
@@ -33,7 +33,6 @@ LARDERD = BUILDDIR / "larderd"
 FRONTS = ("lighttpd", "nginx")
 VALGRIND = os.environ.get("LARDER_VALGRIND") == "1"
 PATH = os.environ.get("PATH", "") + ":/usr/local/sbin:/usr/sbin:/sbin:/usr/bin:/bin"
-T = TypeVar("T")
 
 
 def built_with_sanitizer() -> bool:
@@ -47,15 +46,16 @@ SANITIZED = LARDERD.exists() and built_with_sanitizer()
 SLOW = 20.0 if VALGRIND else 4.0 if SANITIZED else 1.0
 
 
-def eventually(check: Callable[[], T], timeout: float = 10.0, what: str = "") -> T:
-    """Polls until `check` gives something true, and returns that."""
+def eventually(check: Callable[[], Any], timeout: float = 10.0,
+               what: str | Callable[[], str] = "") -> Any:
+    """Polls until `check` gives something true, and returns that; `what` says what didn't come."""
     end = time.monotonic() + timeout * SLOW
     while True:
         result = check()
         if result:
             return result
         if time.monotonic() > end:
-            name = what or getattr(check, "__name__", "condition")
+            name = what if isinstance(what, str) else what()
             raise AssertionError(f"not within {timeout * SLOW:.1f} s: {name}; last: {result!r}")
         time.sleep(0.005)
 
@@ -266,8 +266,10 @@ class Process:
 
     def wait_text(self, pattern: str, timeout: float = 10.0) -> re.Match[str]:
         """Waits until it has printed something that matches."""
-        return eventually(lambda: re.search(pattern, self.text(), re.M), timeout,
-                          f"{self.name} prints /{pattern}/; it printed:\n{self.text()}")
+        match: re.Match[str] = eventually(
+            lambda: re.search(pattern, self.text(), re.M), timeout,
+            lambda: f"{self.name} prints /{pattern}/; it printed:\n{self.text()}")
+        return match
 
 
 class Redis(Process):
@@ -378,12 +380,12 @@ class Larder(Process):
         self.launch(self.command(), self.environment(), **launch)
         self.wait_serving()
         if ready if ready is not None else self.has_redis:
-            eventually(self.ready, 20, f"/health/ready is 200; log:\n{self.text()}")
+            eventually(self.ready, 20, lambda: f"/health/ready is 200; log:\n{self.text()}")
         return self
 
     def wait_serving(self, timeout: float = 20.0) -> None:
         """Waits until it answers and has all of its workers."""
-        eventually(self._serves, timeout, f"larderd answers; it said:\n{self.text()}")
+        eventually(self._serves, timeout, lambda: f"larderd answers; it said:\n{self.text()}")
 
     def _serves(self) -> bool:
         if not self.running():
@@ -417,7 +419,8 @@ class Larder(Process):
         """GET /stats."""
         answer = self.fastcgi("GET", "/stats")
         assert answer.status == 200, answer
-        return answer.json()
+        document: dict[str, Any] = answer.json()
+        return document
 
     def stop(self, timeout: float = 15.0) -> None:
         """Stops it gracefully and asserts that it kept its promises."""

@@ -8,13 +8,14 @@ import signal
 import socket
 import stat
 import subprocess
+import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
 
-from harness import (BUILDDIR, LARDERD, PATH, SLOW, VALGRIND, Larder, Process, Redis, Workspace, alive,
-                     eventually, free_port)
+from harness import (BUILDDIR, LARDERD, PATH, SLOW, SRCDIR, VALGRIND, Larder, Process, Redis,
+                     Workspace, alive, eventually, free_port)
 from rawhttp import Http
 
 NewRedis = Callable[..., Redis]
@@ -234,7 +235,6 @@ def test_a_secret_is_never_shown(conf: Path, place: str) -> None:
 
 def test_check_of_the_shipped_file() -> None:
     """conf/larder.conf is a good configuration."""
-    from harness import SRCDIR
     done = run("--config", str(SRCDIR / "conf" / "larder.conf"), "--check")
     assert done.returncode == 0, done.stderr
 
@@ -295,10 +295,8 @@ def test_listen_mode(new_larder: NewLarder, mode: str | None) -> None:
     assert stat.S_IMODE(larder.socket.stat().st_mode) == int(mode or "0660", 8)
 
 
-def test_start_is_quick(new_redis: NewRedis, new_larder: NewLarder,
-                        record_property: Callable[[str, object], None]) -> None:
+def test_start_is_quick(new_redis: NewRedis, new_larder: NewLarder) -> None:
     """From start to the first 200 it takes a fraction of a second."""
-    import time
     redis = new_redis()
     larder = new_larder(redis)
     begun = time.monotonic()

@@ -265,7 +265,7 @@ def test_content_length(larder: Larder, redis: Redis, key: str, announced: str) 
 ], ids=lambda v: str(v)[:40])
 def test_odd_parameters(larder: Larder, params: dict[str, str], statuses: tuple[int, ...]) -> None:
     """Missing, huge and malformed parameters are problems, and forge no header (F13, F17)."""
-    answer = larder.fastcgi("GET", "/cache/none", **params)
+    answer = larder.fastcgi("GET", "/cache/none", b"", **params)
     assert answer.status in statuses, answer
     assert answer.header("Set-Cookie") is None
     assert "\nERROR: forged" not in larder.text()
@@ -287,8 +287,8 @@ def test_no_parameters_at_all(larder: Larder) -> None:
 
 def test_parameters_up_to_the_cap(larder: Larder, key: str) -> None:
     """200 further parameters, and 60 KiB of them, are ignored."""
-    many = {f"HTTP_X_{i}": "v" for i in range(200)}
-    assert larder.fastcgi("GET", f"/cache/{key}", **many).status == 404
+    many: dict[str, str | bytes] = {f"HTTP_X_{i}": "v" for i in range(200)}
+    assert larder.fastcgi("GET", f"/cache/{key}", b"", **many).status == 404
     assert larder.fastcgi("GET", f"/cache/{key}", HTTP_X="v" * 60_000).status == 404
 
 
@@ -338,7 +338,8 @@ BROKEN = {
     + fcgi.record(fcgi.ABORT),
     "abort-then-the-rest": fcgi.begin() + GOOD_PARAMS + fcgi.record(fcgi.STDIN, BODY[:5])
     + fcgi.record(fcgi.ABORT) + fcgi.stream(fcgi.STDIN, BODY[5:]),
-    "end-from-the-client": fcgi.begin() + fcgi.record(fcgi.END, b"\0" * 8) + GOOD_PARAMS + GOOD_BODY,
+    "end-from-the-client": fcgi.begin() + fcgi.record(fcgi.END, b"\0" * 8) + GOOD_PARAMS
+    + GOOD_BODY,
     "stdout-from-the-client": fcgi.begin() + fcgi.record(fcgi.STDOUT, b"x") + GOOD_PARAMS
     + GOOD_BODY,
     "params-of-another-request": fcgi.begin() + GOOD_PARAMS.replace(b"\1\4\0\1", b"\1\4\0\2")

@@ -192,7 +192,7 @@ def test_allkeys_lfu_keeps_what_is_read_often(small: Callable[..., Filler]) -> N
         filler.put(key)
     filler.evict(500)
     kept_often, kept_rare = filler.survivors(often), filler.survivors(rare)
-    print(f"lfu: {kept_often} of {len(often)} often read, {kept_rare} of {len(rare)} others survive")
+    print(f"lfu: {kept_often} of {len(often)} often read, {kept_rare} of {len(rare)} others")
     assert kept_often >= 90 and kept_rare <= 140
 
 
@@ -237,7 +237,7 @@ def test_stats_show_eviction(small: Callable[..., Filler]) -> None:
 
 
 def test_noeviction_refuses_politely(small: Callable[..., Filler]) -> None:
-    """A full Redis under noeviction: PUT is 507, GET and DELETE go on, space makes PUT work (T15)."""
+    """A full Redis under noeviction: PUT is 507, GET and DELETE go on, space helps (T15)."""
     filler = small("noeviction")
     keys: list[str] = []
     while (answer := filler.put(f"k{len(keys)}")).status == 200:

@@ -34,7 +34,8 @@ def wait_generation(larder: Larder, generation: int) -> None:
     def done() -> bool:
         rows = larder.stats()["workers"]
         return {w["generation"] for w in rows} == {generation} and len(rows) == larder.worker_count
-    eventually(done, 20, f"generation {generation} serves alone; log:\n{larder.text()[-2000:]}")
+    eventually(done, 20,
+               lambda: f"generation {generation} serves alone; log:\n{larder.text()[-2000:]}")
 
 
 def row_connections(larder: Larder) -> list[int]:
@@ -186,7 +187,7 @@ def test_kill_under_mixed_load(own: Own, kind: str) -> None:
 
 @pytest.mark.parametrize("number", [signal.SIGKILL, signal.SIGSEGV, signal.SIGABRT])
 def test_obituary(new_redis: NewRedis, new_larder: NewLarder, number: signal.Signals) -> None:
-    """A worker's death is logged: who, of what, how old, what it served last; and it is replaced."""
+    """A death is logged: who, of what, how old, what it served last; and the worker is replaced."""
     # A sanitizer would take these signals for findings of its own.
     env = {f"{tool}_OPTIONS": "handle_segv=0:handle_abort=0" for tool in ("ASAN", "UBSAN")}
     larder = new_larder(new_redis(), workers=1, env=env).start()
@@ -414,7 +415,8 @@ def test_reload_takes_a_new_configuration(new_redis: NewRedis, new_larder: NewLa
                     "max_memory_policy = volatile-ttl\n")
     larder.signal(signal.SIGHUP)
     larder.wait_text("generation 2 serves")
-    eventually(lambda: len(larder.workers()) == 3, what="three workers")
+    eventually(lambda: {w["generation"] for w in larder.stats()["workers"]} == {2}, what="alone")
+    assert len(larder.workers()) == 3
     assert larder.fastcgi("PUT", "/cache/a", b'{"value":1}').json()["ttl"] == 200
     larder.wait_text(r"warning.*listen_mode")
     eventually(lambda: larder.stats()["redis"]["max_memory_policy"] == "volatile-ttl",
@@ -443,7 +445,7 @@ def test_bad_configuration_at_reload(new_redis: NewRedis, new_larder: NewLarder)
     eventually(lambda: larder.stats()["counters"]["reloads_refused"] == 4, what="refused")
     conf.write_text("default_ttl = 300\n")
     larder.signal(signal.SIGHUP)
-    larder.wait_text("generation 2 serves")
+    wait_generation(larder, 2)
     assert larder.fastcgi("PUT", "/cache/a", b'{"value":1}').json()["ttl"] == 300
 
 

@@ -1,4 +1,4 @@
-"""The original service's own style of test and of load, with the Python clients it was used with."""
+"""The original service's own style of test and of load, with Python clients as it was used with."""
 
 from __future__ import annotations
 

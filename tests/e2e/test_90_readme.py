@@ -1,7 +1,8 @@
 """What README.md shows is what happens.
 
-In its ```console blocks a line that starts with `$ curl` is run as it stands, except that port 8000
-becomes the test's, and the lines up to the next `$` are what it must print; `…` stands for anything.
+In its ```console blocks a line that starts with `$ curl` is run as it stands, except that port
+8000 becomes the test's, and the lines up to the next `$` are what it must print; `…` stands for
+anything.
 """
 
 from __future__ import annotations
