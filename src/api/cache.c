@@ -11,8 +11,7 @@
 #include "http/media.h"
 #include "http/problem.h"
 
-/* --- writing the envelope ----------------------------------------------------------------------
- */
+/* --- writing the envelope -------------------------------------------------------------------- */
 
 static void put_timestamp(struct buf *body) {
     char text[CLOCK_TIMESTAMP_BYTES];
@@ -55,8 +54,7 @@ static void put_value(struct request *r, struct slice stored) {
     }
 }
 
-/* --- GET ---------------------------------------------------------------------------------------
- */
+/* --- GET ------------------------------------------------------------------------------------- */
 
 enum step cache_get_plan(struct request *r) {
     struct store *store = r->service->store;
@@ -100,8 +98,7 @@ enum step cache_get_finish(struct request *r) {
     return STEP_ANSWER;
 }
 
-/* --- PUT ---------------------------------------------------------------------------------------
- */
+/* --- PUT ------------------------------------------------------------------------------------- */
 
 enum step cache_put_plan(struct request *r) {
     struct store *store = r->service->store;
@@ -140,8 +137,7 @@ enum step cache_put_finish(struct request *r) {
     return STEP_ANSWER;
 }
 
-/* --- DELETE ------------------------------------------------------------------------------------
- */
+/* --- DELETE ---------------------------------------------------------------------------------- */
 
 enum step cache_delete_plan(struct request *r) {
     struct store *store = r->service->store;

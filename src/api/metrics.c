@@ -9,8 +9,7 @@
 #include "http/problem.h"
 #include "redis/breaker.h"
 
-/* --- requests ----------------------------------------------------------------------------------
- */
+/* --- requests -------------------------------------------------------------------------------- */
 
 static void put_counters(struct prometheus *p, const struct stats_sum *sum) {
     for (size_t i = 0; i < STAT_COUNT; i++) {
@@ -63,8 +62,7 @@ static void put_durations(struct prometheus *p, const struct snapshot *s) {
     prometheus_histogram(p, buckets, BOUNDS, s->answered, s->sum.latency_sum);
 }
 
-/* --- the service -------------------------------------------------------------------------------
- */
+/* --- the service ----------------------------------------------------------------------------- */
 
 static void put_gauge(struct prometheus *p, const char *name, const char *help, uint64_t v) {
     prometheus_family(p, PROMETHEUS_GAUGE, help, "larder_%s", name);
@@ -98,8 +96,7 @@ static void put_service(struct prometheus *p, const struct segment *segment,
               refused != 0);
 }
 
-/* --- Redis -------------------------------------------------------------------------------------
- */
+/* --- Redis ----------------------------------------------------------------------------------- */
 
 static void put_redis(struct prometheus *p, const struct redis_info *info) {
     if (info->keys >= 0)
@@ -115,8 +112,7 @@ static void put_redis(struct prometheus *p, const struct redis_info *info) {
     }
 }
 
-/* --- the text ----------------------------------------------------------------------------------
- */
+/* --- the text -------------------------------------------------------------------------------- */
 
 /* `info` is NULL if Redis did not answer. */
 static enum step answer(struct request *r, const struct redis_info *info, bool up) {

@@ -11,8 +11,7 @@
 #include "http/problem.h"
 #include "redis/breaker.h"
 
-/* --- requests ----------------------------------------------------------------------------------
- */
+/* --- requests -------------------------------------------------------------------------------- */
 
 static void add_classes(struct json_doc *doc, struct json *parent, const char *name,
                         const uint64_t count[STATS_CLASSES]) {
@@ -56,8 +55,7 @@ static void add_counters(struct json_doc *doc, const struct stats_sum *sum) {
         json_add_uint(doc, counters, stat_table[i].name, sum->counter[i]);
 }
 
-/* --- Redis -------------------------------------------------------------------------------------
- */
+/* --- Redis ----------------------------------------------------------------------------------- */
 
 /* What Redis didn't tell is null. */
 static void add_word(struct json_doc *doc, struct json *parent, const char *name,
@@ -104,8 +102,7 @@ static void add_redis(struct json_doc *doc, const struct service *service,
     add_figures(doc, redis, info);
 }
 
-/* --- processes ---------------------------------------------------------------------------------
- */
+/* --- processes ------------------------------------------------------------------------------- */
 
 /* The counters are the row's: they go on where an earlier worker's ended. */
 static void add_worker(struct json_doc *doc, struct json *workers, const struct stats_row *row,
@@ -144,8 +141,7 @@ static void add_service(struct json_doc *doc, const struct service *service) {
     document_add_time(doc, about, "started", service->segment->started_real);
 }
 
-/* --- the document ------------------------------------------------------------------------------
- */
+/* --- the document ---------------------------------------------------------------------------- */
 
 static void add_original(struct json_doc *doc, const struct snapshot *s,
                          const struct redis_info *info) {

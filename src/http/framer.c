@@ -154,11 +154,17 @@ static enum error take_begin(struct framer *f, struct buf *input, const struct r
     return OK;
 }
 
+/* Headers and padding count too: one byte of content may come as a record of 264. */
+static size_t wire_max(size_t content_max) {
+    return 2 * content_max + 65536;
+}
+
 static enum error take_params(struct framer *f, struct buf *input, const struct record *record) {
     if (record->type != TYPE_PARAMS || record->id != f->id)
         return E_PROTOCOL;
     f->params_bytes += record->content;
-    if (f->params_bytes > FRAMER_PARAMS_MAX)
+    if (f->params_bytes > FRAMER_PARAMS_MAX ||
+        f->at - f->params_start + record->whole > wire_max(FRAMER_PARAMS_MAX))
         return E_PROTOCOL;
     if (record->content == 0)
         cut_padding(input, f->at, record);
@@ -177,6 +183,8 @@ static enum error take_stdin(struct framer *f, struct buf *input, const struct r
         f->state = FRAMER_COMPLETE;
         return OK;
     }
+    if (f->at - f->stdin_start + record->whole > wire_max(body_max))
+        return E_PROTOCOL;
     if (!f->body_too_large && record->content > body_max - f->stdin_bytes)
         start_discarding(f, input);
     if (f->body_too_large)

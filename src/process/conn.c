@@ -9,6 +9,7 @@
 enum {
     READ_STEP = 4096,       /* a request without a body is about 1 KB */
     READ_STEP_BODY = 65536, /* once it is clear that there is more */
+    READS_PER_TURN = 32,
     KEEP_IN = 8192,
     KEEP_BODY = 65536,
     KEEP_OUT = 65536,
@@ -63,20 +64,20 @@ static enum error receive(struct conn *c) {
         return E_CLOSED;
     c->in.n += (size_t)n;
     /* Edge-triggered: a short read has emptied the socket, what comes later is a new edge. */
-    if ((size_t)n < step)
+    if ((size_t)n < step && !c->closing)
         c->readable = false;
     stats_add(&c->request.service->row->counter[STAT_bytes_received], (uint64_t)n);
     return OK;
 }
 
 enum error conn_read(struct conn *c, size_t body_max, int64_t now) {
-    for (;;) {
+    for (int reads = 0;; reads++) {
         if (c->in.n > 0) {
             enum error e = framer_walk(&c->framer, &c->in, body_max);
             if (e != E_AGAIN)
                 return e;
         }
-        if (!c->readable) {
+        if (!c->readable || reads == READS_PER_TURN) {
             if (c->partial_since == 0 && c->in.n > 0)
                 c->partial_since = now;
             return E_AGAIN;

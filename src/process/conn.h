@@ -33,6 +33,7 @@ struct conn {
     enum conn_state state;
     bool registered; /* in the epoll set */
     bool readable;   /* bytes or EOF may be there to read */
+    bool closing;    /* the peer sends no more: the end comes with no further edge */
     bool hung_up;    /* the peer is gone: nobody will read the answer */
 
     struct buf in;
@@ -52,8 +53,9 @@ struct conn *conn_open(int fd, struct service *service);
 /* Closes the descriptor and frees everything. Its call must not be queued. */
 void conn_close(struct conn **c);
 
-/* Reads what is there. OK: a whole request is in the buffer. E_AGAIN: not yet. E_CLOSED: the peer
- * closed, between two requests or inside one. E_PROTOCOL. E_OUT_OF_MEMORY. */
+/* Reads what is there, up to a bound a turn. OK: a whole request is in the buffer. E_AGAIN: not
+ * yet; `readable` says whether that was because of the bound. E_CLOSED: the peer closed, between
+ * two requests or inside one. E_PROTOCOL. E_OUT_OF_MEMORY. */
 LARDER_MUST_CHECK enum error conn_read(struct conn *c, size_t body_max, int64_t now);
 
 /* Decodes the whole request and starts it. E_PROTOCOL: hang up. Else `*step` is what its plan left.

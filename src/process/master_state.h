@@ -46,8 +46,7 @@ static inline int64_t master_drain_deadline(const struct master *m, int64_t now)
     return now + m->config.drain_timeout * NS_PER_MS;
 }
 
-/* --- pool.c: keeping the pool at its size -------------------------------------------------------
- */
+/* --- pool.c: keeping the pool at its size ---------------------------------------------------- */
 
 /* How many workers a configuration asks for. */
 uint32_t pool_target(const struct config *config);
@@ -72,8 +71,7 @@ void pool_resolve_first(struct master *m);
 /* Looks it up (again) if a worker could not connect or nobody has looked it up yet. */
 void pool_resolve(struct master *m, int64_t now);
 
-/* --- reload.c -----------------------------------------------------------------------------------
- */
+/* --- reload.c -------------------------------------------------------------------------------- */
 
 /* One step of a reload that is wanted or under way. */
 void reload_step(struct master *m, int64_t now);

@@ -59,8 +59,7 @@ void pool_close_bells(struct master *m) {
     m->bells = NULL;
 }
 
-/* --- forking ------------------------------------------------------------------------------------
- */
+/* --- forking --------------------------------------------------------------------------------- */
 
 /* In the child: what is the master's alone. The listener, the segment and the pair stay. */
 static void drop_masters_things(struct master *m) {
@@ -176,8 +175,7 @@ void pool_note_death(struct master *m, bool early, int64_t now) {
         m->backoff_ms = 0;
 }
 
-/* --- the pool's size -----------------------------------------------------------------------------
- */
+/* --- the pool's size ------------------------------------------------------------------------- */
 
 /* Whoever waits for --daemon to come up may go. */
 static void tell_ready(struct master *m) {

@@ -14,28 +14,32 @@ static void push_ready(struct round *r, struct conn *c) {
         return;
     c->in_ready = true;
     c->next_ready = NULL;
-    *r->ready_last = c;
-    r->ready_last = &c->next_ready;
+    if (r->ready == NULL)
+        r->ready = c;
+    else
+        r->ready_tail->next_ready = c;
+    r->ready_tail = c;
 }
 
 static struct conn *pop_ready(struct round *r) {
     struct conn *c = r->ready;
     r->ready = c->next_ready;
-    if (r->ready == NULL)
-        r->ready_last = &r->ready;
     c->in_ready = false;
     return c;
 }
 
 static void remove_ready(struct round *r, struct conn *c) {
+    struct conn *before = NULL;
     if (!c->in_ready)
         return;
-    struct conn **at = &r->ready;
-    while (*at != c)
-        at = &(*at)->next_ready;
-    *at = c->next_ready;
-    if (*at == NULL)
-        r->ready_last = at;
+    for (struct conn *at = r->ready; at != c; at = at->next_ready)
+        before = at;
+    if (before == NULL)
+        r->ready = c->next_ready;
+    else
+        before->next_ready = c->next_ready;
+    if (r->ready_tail == c)
+        r->ready_tail = before;
     c->in_ready = false;
 }
 
@@ -60,7 +64,6 @@ static struct conn *conn_of_call(struct call *call) {
 
 void round_init(struct round *r, struct service service, int epoll) {
     *r = (struct round){.service = service, .epoll = epoll};
-    r->ready_last = &r->ready;
     r->body_max = (size_t)service.config->max_value + ROUND_BODY_SLACK;
 }
 
@@ -209,28 +212,30 @@ static void take(struct round *r, struct conn *c) {
     r->in_flight++;
 }
 
-/* Gives whether a request was taken. */
-static bool read_and_take(struct round *r, struct conn *c) {
+static void read_and_take(struct round *r, struct conn *c) {
     enum error e = conn_read(c, r->body_max, r->service.now);
     if (e == OK) {
         take(r, c);
-        return true;
-    }
-    if (e == E_AGAIN) {
+    } else if (e == E_AGAIN && c->readable) {
+        push_ready(r, c);
+    } else if (e == E_AGAIN) {
         watch_or_close(r, c);
-        return false;
+    } else {
+        count_protocol_error(r, e);
+        close_conn(r, c);
     }
-    count_protocol_error(r, e);
-    close_conn(r, c);
-    return false;
 }
 
+/* Each connection has one go a turn, at most: who sends without end, or has the next request there
+ * already, waits for the others. */
 void round_gather(struct round *r) {
-    unsigned taken = 0;
-    while (r->ready != NULL && taken < ROUND_TAKE_MAX && may_take(r)) {
+    const struct conn *last = r->ready_tail;
+    bool more = r->ready != NULL;
+    for (unsigned taken = 0; more && taken < ROUND_TAKE_MAX && may_take(r); taken++) {
         struct conn *c = pop_ready(r);
-        if (c->state == CONN_READING && read_and_take(r, c))
-            taken++;
+        more = c != last && r->ready != NULL;
+        if (c->state == CONN_READING)
+            read_and_take(r, c);
     }
 }
 
@@ -241,6 +246,8 @@ void round_on_event(struct round *r, struct conn *c, uint32_t events) {
         return;
     if ((events & (EPOLLIN | EPOLLRDHUP | EPOLLHUP | EPOLLERR)) != 0)
         c->readable = true;
+    if ((events & (EPOLLRDHUP | EPOLLHUP | EPOLLERR)) != 0)
+        c->closing = true;
     if ((events & (EPOLLHUP | EPOLLERR)) != 0)
         c->hung_up = true;
     if (c->state == CONN_WRITING && (events & (EPOLLOUT | EPOLLHUP | EPOLLERR)) != 0)

@@ -27,8 +27,8 @@ enum {
 struct round {
     struct service service;
     int epoll;
-    struct conn *conns; /* all of them */
-    struct conn *ready, **ready_last;
+    struct conn *conns;              /* all of them */
+    struct conn *ready, *ready_tail; /* first in, first out */
     struct conn *closed; /* freed at the end of the turn: events of this turn may still name them */
     uint32_t connections;
     uint32_t in_flight;

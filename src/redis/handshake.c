@@ -76,6 +76,18 @@ static enum error check_version(const struct replies *replies, const struct repl
     return OK;
 }
 
+/* A user who may not call INFO can still be served. Everything else that comes first (NOAUTH, too
+ * many clients) is final. */
+static enum error check_info(const struct replies *replies, const struct reply *r,
+                             struct handshake_result *result) {
+    enum error e = reply_error(replies, r);
+    struct slice words = replies_bytes(replies, r);
+    if (e == OK)
+        return check_version(replies, r, result);
+    bool no_permission = words.n >= 6 && memcmp(words.p, "NOPERM", 6) == 0;
+    return no_permission ? OK : refuse(result, e, "INFO", words);
+}
+
 static void check_config_set(const struct replies *replies, const struct reply *r,
                              struct handshake_result *result) {
     if (r->type != REPLY_ERROR)
@@ -87,30 +99,33 @@ static void check_config_set(const struct replies *replies, const struct reply *
 enum error handshake_check(const struct config *config, const struct replies *replies,
                            struct handshake_result *result) {
     const struct reply *r = replies_get(replies, 0);
+    enum error e;
     *result = (struct handshake_result){0};
-    enum error e = reply_error(replies, r);
     if (has_password(config)) {
+        if (r == NULL)
+            return E_AGAIN;
+        e = reply_error(replies, r);
         if (e != OK)
             return refuse(result, e, "AUTH", replies_bytes(replies, r));
         r = replies_next(replies, r);
-        e = reply_error(replies, r);
     }
-    /* A user who may not call INFO can still be served. Everything else that comes first (NOAUTH,
-     * too many clients) is final. */
-    struct slice words = replies_bytes(replies, r);
-    bool no_permission = words.n >= 6 && memcmp(words.p, "NOPERM", 6) == 0;
-    if (e != OK && !no_permission)
-        return refuse(result, e, "INFO", words);
-    if (e == OK) {
-        e = check_version(replies, r, result);
-        if (e != OK)
-            return e;
-    }
+    if (r == NULL)
+        return E_AGAIN;
+    e = check_info(replies, r, result);
+    if (e != OK)
+        return e;
     r = replies_next(replies, r);
+    if (r == NULL)
+        return E_AGAIN;
     e = reply_error(replies, r);
     if (e != OK)
         return refuse(result, e, "SELECT", replies_bytes(replies, r));
-    for (r = replies_next(replies, r); r != NULL; r = replies_next(replies, r))
+    unsigned sets = config->max_memory_set ? 2 : 1;
+    for (unsigned i = 0; i < sets; i++) {
+        r = replies_next(replies, r);
+        if (r == NULL)
+            return E_AGAIN;
         check_config_set(replies, r, result);
+    }
     return OK;
 }

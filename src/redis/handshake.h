@@ -21,7 +21,8 @@ struct handshake_result {
 /* Appends the commands and gives how many replies they will have. */
 unsigned handshake_put(const struct config *config, struct outqueue *q);
 
-/* Reads the replies. E_BACKEND_REFUSED (authentication, database, a Redis older than 6.2) or
+/* Reads the replies that are there. E_AGAIN: nothing speaks against it so far, but they are not all
+ * there. E_BACKEND_REFUSED (authentication, database, a Redis older than 6.2) or
  * another E_BACKEND_*: the connection cannot be used, `result->fault` says why. */
 LARDER_MUST_CHECK enum error handshake_check(const struct config *config,
                                              const struct replies *replies,

@@ -155,7 +155,8 @@ ssize_t outqueue_send(struct outqueue *q, int fd) {
         if (n < 0 && errno == EINTR)
             continue;
         if (n < 0) {
-            if (errno == EAGAIN || errno == EWOULDBLOCK)
+            /* What the kernel took before the error counts as sent; the next send says -1. */
+            if (errno == EAGAIN || errno == EWOULDBLOCK || total > 0)
                 break;
             return -1;
         }

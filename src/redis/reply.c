@@ -14,8 +14,7 @@ static const struct {
 
 enum { TABLE_ROWS = sizeof(table) / sizeof(table[0]) };
 
-/* --- the list ----------------------------------------------------------------------------------
- */
+/* --- the list -------------------------------------------------------------------------------- */
 
 /* A buf's memory is realloc's, aligned for every type. */
 static const struct reply *nodes_of(const struct replies *list) {
@@ -59,8 +58,7 @@ struct slice replies_bytes(const struct replies *list, const struct reply *r) {
     return (struct slice){list->bytes.p + r->offset, r->n};
 }
 
-/* --- errors ------------------------------------------------------------------------------------
- */
+/* --- errors ---------------------------------------------------------------------------------- */
 
 /* `text` begins with `words`, and the last of them ends there: BUSY is not BUSYKEY. */
 static bool begins_with(struct slice text, struct slice words) {
@@ -79,8 +77,7 @@ enum error reply_error(const struct replies *list, const struct reply *r) {
     return E_BACKEND_ERROR;
 }
 
-/* --- INFO --------------------------------------------------------------------------------------
- */
+/* --- INFO ------------------------------------------------------------------------------------ */
 
 /* Takes the first line off `text`, without its line end. */
 static struct slice take_line(struct slice *text) {

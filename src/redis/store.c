@@ -25,6 +25,7 @@
 
 enum {
     READ_BYTES = 65536,
+    READS_PER_TURN = 64,
     IDLE_PING_MS = 500, /* how soon a Redis that hangs is noticed without a request */
     DEADLINE_BYTES_PER_MS = 100 * 1024,
     FLAP_MS = 100, /* a connection lost sooner than this after READY is flapping */
@@ -46,6 +47,7 @@ struct store {
     struct outqueue hello; /* the handshake's commands */
     struct outqueue out;   /* the requests' commands */
     bool writable;         /* cleared by a short write until EPOLLOUT */
+    bool readable;         /* more may be there than was read in this turn */
     uint64_t appended;     /* bytes of request commands since the last drop */
     uint64_t sent;
 
@@ -70,8 +72,7 @@ struct store {
 
 static unsigned char read_buffer[READ_BYTES];
 
-/* --- calls ---------------------------------------------------------------------------------------
- */
+/* --- calls ----------------------------------------------------------------------------------- */
 
 static void push_done(struct store *s, struct call *call) {
     if (call == &s->ping)
@@ -84,8 +85,7 @@ struct call *store_next_done(struct store *s) {
     return call_queue_pop(&s->done);
 }
 
-/* --- the end of a connection ---------------------------------------------------------------------
- */
+/* --- the end of a connection ----------------------------------------------------------------- */
 
 static void fail_all(struct store *s, enum error e) {
     struct call *call;
@@ -117,15 +117,10 @@ static void drop(struct store *s, enum error e, int64_t now, const char *what) {
     s->connect_after = flapping ? now + FLAP_DELAY_MS * NS_PER_MS : now;
     s->state = CLOSED;
     s->reason = e;
-    s->leave_when_idle = false;
+    s->leave_when_idle = s->readable = false;
     atomic_store_explicit(&s->row->redis_ready, 0, memory_order_relaxed);
     outqueue_reset(&s->hello);
     fail_all(s, e);
-}
-
-static void drop_broken(struct store *s, int64_t now, const char *what) {
-    stats_add(&s->row->counter[STAT_redis_errors], 1);
-    drop(s, E_BACKEND_UNAVAILABLE, now, what);
 }
 
 /* A connection that never became READY: everybody should know. */
@@ -136,8 +131,16 @@ static void connect_failed(struct store *s, enum error e, int64_t now, const cha
     drop(s, e, now, what);
 }
 
-/* --- the beginning of a connection ---------------------------------------------------------------
- */
+static void drop_broken(struct store *s, int64_t now, const char *what) {
+    if (s->state != READY) {
+        connect_failed(s, E_BACKEND_UNAVAILABLE, now, what);
+        return;
+    }
+    stats_add(&s->row->counter[STAT_redis_errors], 1);
+    drop(s, E_BACKEND_UNAVAILABLE, now, what);
+}
+
+/* --- the beginning of a connection ----------------------------------------------------------- */
 
 static void begin_handshake(struct store *s) {
     s->state = HANDSHAKE;
@@ -232,10 +235,13 @@ static void note_policy(struct store *s, const struct handshake_result *result) 
                     result->fault);
 }
 
-static void finish_handshake(struct store *s, int64_t now) {
+/* After each reply: a refusal counts at once, since Redis may close without the other replies. */
+static void step_handshake(struct store *s, bool whole, int64_t now) {
     struct handshake_result result;
     char what[320];
     enum error e = handshake_check(s->config, &s->greeting.replies, &result);
+    if (e == E_AGAIN && !whole)
+        return;
     if (e != OK) {
         (void)snprintf(what, sizeof(what), "the handshake failed: %s", result.fault);
         connect_failed(s, e, now, what);
@@ -251,8 +257,7 @@ static void finish_handshake(struct store *s, int64_t now) {
     log_info("connected to Redis %s", result.version);
 }
 
-/* --- reading -------------------------------------------------------------------------------------
- */
+/* --- reading --------------------------------------------------------------------------------- */
 
 static void note_error_reply(struct store *s, const struct call *call, int64_t now) {
     char what[256];
@@ -271,14 +276,25 @@ static void note_error_reply(struct store *s, const struct call *call, int64_t n
     }
 }
 
+/* Whose reply comes next: the first call's, if all its commands have left. NULL: nothing that was
+ * asked is unanswered, so whatever comes belongs to nobody, and least of all to who asks next. */
+static struct call *expecting(struct store *s) {
+    if (s->state == HANDSHAKE)
+        return s->hello.unsent == 0 ? &s->greeting : NULL;
+    struct call *first = s->waiting.first;
+    return first != NULL && first->to <= s->sent ? first : NULL;
+}
+
 /* One more of the call's replies is whole. */
 static void complete_reply(struct store *s, struct call *call, int64_t now) {
-    if (++call->got < call->wanted)
-        return;
+    bool whole = ++call->got == call->wanted;
     if (call == &s->greeting) {
-        finish_handshake(s, now);
+        step_handshake(s, whole, now);
         return;
     }
+    s->last_reply = now;
+    if (!whole)
+        return;
     note_error_reply(s, call, now);
     push_done(s, call_queue_pop(&s->waiting));
 }
@@ -286,7 +302,7 @@ static void complete_reply(struct store *s, struct call *call, int64_t now) {
 /* Parses what has been fed. False when the connection was dropped. */
 static bool parse_replies(struct store *s, int64_t now) {
     while (s->state != CLOSED) {
-        struct call *call = s->state == HANDSHAKE ? &s->greeting : s->waiting.first;
+        struct call *call = expecting(s);
         enum error e = wire_parse(s->wire, call != NULL ? &call->replies : NULL);
         if (e == E_AGAIN)
             return true;
@@ -308,7 +324,6 @@ static bool feed(struct store *s, size_t n, int64_t now) {
                                     : "memory is out for its replies");
         return false;
     }
-    s->last_reply = now;
     return parse_replies(s, now);
 }
 
@@ -323,13 +338,17 @@ static void read_ended(struct store *s, ssize_t n, int64_t now) {
         connect_failed(s, E_BACKEND_UNAVAILABLE, now, what);
 }
 
-static void read_replies(struct store *s, int64_t now) {
-    for (;;) {
+/* Reads and parses, a bounded amount a turn: a peer that never stops must not hold up the round.
+ * `to_the_end` when the peer is closing: the end itself comes with no further edge. */
+static void read_replies(struct store *s, bool to_the_end, int64_t now) {
+    for (int i = 0; i < READS_PER_TURN; i++) {
         ssize_t n = recv(wire_fd(s->wire), read_buffer, sizeof(read_buffer), MSG_DONTWAIT);
         if (n < 0 && errno == EINTR)
             continue;
-        if (n < 0 && (errno == EAGAIN || errno == EWOULDBLOCK))
+        if (n < 0 && (errno == EAGAIN || errno == EWOULDBLOCK)) {
+            s->readable = false;
             return;
+        }
         if (n <= 0) {
             read_ended(s, n, now);
             return;
@@ -337,13 +356,15 @@ static void read_replies(struct store *s, int64_t now) {
         if (!feed(s, (size_t)n, now))
             return;
         /* Edge-triggered: a short read has emptied the socket, what comes later is a new edge. */
-        if ((size_t)n < sizeof(read_buffer))
+        if ((size_t)n < sizeof(read_buffer) && !to_the_end) {
+            s->readable = false;
             return;
+        }
     }
+    s->readable = true;
 }
 
-/* --- what the round calls ------------------------------------------------------------------------
- */
+/* --- what the round calls -------------------------------------------------------------------- */
 
 struct store *store_open(const struct config *config, struct segment *segment,
                          struct stats_row *row, int epoll, void *tag) {
@@ -413,6 +434,15 @@ void store_commit(struct store *s, struct call *call, int64_t now) {
         stats_add(&s->row->counter[STAT_redis_commands], call->wanted);
 }
 
+/* Replies that arrived whole before the connection broke are delivered. */
+static void write_failed(struct store *s, int64_t now) {
+    int error = errno;
+    read_replies(s, true, now);
+    errno = error;
+    if (s->state != CLOSED)
+        read_ended(s, -1, now);
+}
+
 void store_flush(struct store *s, int64_t now) {
     if (s->state < HANDSHAKE || !s->writable)
         return;
@@ -421,7 +451,7 @@ void store_flush(struct store *s, int64_t now) {
         return;
     ssize_t n = outqueue_send(q, wire_fd(s->wire));
     if (n < 0) {
-        read_ended(s, n, now);
+        write_failed(s, now);
         return;
     }
     if (q == &s->out)
@@ -440,8 +470,9 @@ void store_on_event(struct store *s, uint32_t events, int64_t now) {
     }
     if ((events & EPOLLOUT) != 0)
         s->writable = true;
-    if ((events & (EPOLLIN | EPOLLRDHUP | EPOLLHUP | EPOLLERR)) != 0)
-        read_replies(s, now);
+    const uint32_t closing = EPOLLRDHUP | EPOLLHUP | EPOLLERR;
+    if ((events & (EPOLLIN | closing)) != 0)
+        read_replies(s, (events & closing) != 0, now);
 }
 
 static void ping_if_idle(struct store *s, int64_t now) {
@@ -472,6 +503,8 @@ static void tick_deadline(struct store *s, int64_t now) {
 }
 
 void store_tick(struct store *s, int64_t now) {
+    if (s->readable && s->wire != NULL)
+        read_replies(s, true, now);
     tick_deadline(s, now);
     switch (s->state) {
     case CLOSED:
@@ -498,6 +531,8 @@ static int64_t earlier(int64_t a, int64_t b) {
 int64_t store_next_deadline(const struct store *s, int64_t now) {
     enum { IDLE_MS = 100, RESOLVING_MS = 5 };
     int64_t next = now + IDLE_MS * NS_PER_MS;
+    if (s->readable)
+        return now;
     if (s->waiting.first != NULL)
         next = earlier(next, s->waiting.first->deadline);
     if (s->state == CONNECTING || s->state == HANDSHAKE)

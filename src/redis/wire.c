@@ -14,8 +14,7 @@ struct wire {
     struct replies *into; /* where the nodes go that are being parsed */
 };
 
-/* --- replies: hiredis parses, and builds our nodes instead of its objects -----------------------
- */
+/* --- replies: hiredis parses, and builds our nodes instead of its objects -------------------- */
 
 /* hiredis only asks whether an object is NULL, which it takes for "out of memory". */
 static int an_object;
@@ -24,6 +23,9 @@ static void *add_node(const redisReadTask *task, enum reply_type type, int64_t i
                       const char *bytes, size_t n) {
     const struct wire *w = task->privdata;
     struct replies *list = w->into;
+    /* Many small elements cost more here than on the wire. */
+    if (list->bytes.n + list->nodes.n > REPLY_BYTES_MAX)
+        return NULL;
     struct reply node = {type, integer, list->bytes.n, n};
     buf_put(&list->bytes, bytes, n);
     buf_put(&list->nodes, &node, sizeof(node));
@@ -58,8 +60,7 @@ static void on_free(void *object) {
 static redisReplyObjectFunctions node_functions = {on_string, on_array, on_integer, on_nil,
                                                    on_free};
 
-/* --- opening and closing ------------------------------------------------------------------------
- */
+/* --- opening and closing --------------------------------------------------------------------- */
 
 /* Takes the context over, also a faulty one. */
 static struct wire *adopt(redisContext *context) {
@@ -106,8 +107,7 @@ int wire_fd(const struct wire *w) {
     return w->context->err != 0 ? -1 : w->context->fd;
 }
 
-/* --- reading ------------------------------------------------------------------------------------
- */
+/* --- reading --------------------------------------------------------------------------------- */
 
 enum error wire_feed(struct wire *w, const void *bytes, size_t n) {
     redisReader *reader = w->context->reader;

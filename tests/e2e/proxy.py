@@ -100,6 +100,10 @@ class Relay:
             for sock in (link.client, link.upstream):
                 sock.close()
 
+    def push(self, data: bytes) -> None:
+        """Sends bytes to larderd on the newest connection, asked or not."""
+        self._links[-1].send(data)
+
     def close(self) -> None:
         """Ends it with all of its connections."""
         self._closing.set()

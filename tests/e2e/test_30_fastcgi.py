@@ -480,12 +480,18 @@ def latencies(larder: Larder, target: str, count: int) -> list[float]:
 
 
 @pytest.mark.serial
-@pytest.mark.parametrize("sent", [0, 1, 7, 8, 20, 60])
-def test_silence(quiet: Larder, sent: int) -> None:
-    """Peers that fall silent are freed within a second and slow nobody down (F1, F2, T9)."""
+@pytest.mark.parametrize("sent,kept", [(0, False), (1, False), (7, False), (8, False), (20, False),
+                                       (60, False), (1, True), (60, True)])
+def test_silence(quiet: Larder, sent: int, kept: bool) -> None:
+    """Peers that fall silent are freed within a second and slow nobody down (F1, F2, T9).
+
+    kept: they do so in the second request of a kept connection.
+    """
     family = quiet.workers()
     data = fcgi.request_bytes("PUT", "/cache/silent", BODY, keep=True)
     peers = [quiet.connect() for _ in range(6)]
+    for peer in peers:
+        assert not kept or peer.request("GET", "/health/live", keep=True).status == 200
     begun = time.monotonic()
     for peer in peers:
         peer.send(data[:sent])

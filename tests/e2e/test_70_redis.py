@@ -596,6 +596,20 @@ def test_spoiled_replies(relay: Relay, new_larder: NewLarder, name: str, command
     larder.stop()
 
 
+def test_a_reply_that_nobody_asked_for(relay: Relay, new_larder: NewLarder) -> None:
+    """A surplus reply on an idle connection ends that connection: it can't be trusted any more."""
+    larder = new_larder(relay.path, workers=1).start()
+    assert larder.fastcgi("PUT", "/cache/a", BODY).status == 200
+    for i in range(1, 4):
+        before = relay.connections
+        relay.push(b'$7\r\n"wrong"\r\n')
+        eventually(lambda: relay.connections > before, 3, "a new connection")
+        eventually(larder.ready, 3, "ready")
+        check_envelope(larder.fastcgi("GET", "/cache/a"), "a", 1, 3600, slack=10)
+        assert larder.stats()["counters"]["redis_reconnects"] == i
+    larder.stop()
+
+
 def test_late_write_is_unknown(relay: Relay, new_larder: NewLarder) -> None:
     """A PUT whose reply comes too late is 503 with outcome unknown, and was not sent twice."""
     larder = new_larder(relay.path, workers=1).start()
