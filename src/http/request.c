@@ -18,7 +18,7 @@ void request_reset(struct request *r) {
     r->route = NULL;
     r->path = r->query = r->content_type = r->content_encoding = (struct slice){0};
     r->body = r->value = (struct slice){0};
-    r->has_query = r->body_too_large = r->value_is_bytes = false;
+    r->has_query = r->body_too_large = r->value_is_bytes = r->asked_again = false;
     r->key.n = 0;
     r->ttl = 0;
 }

@@ -45,7 +45,8 @@ struct request {
     struct slice value; /* PUT: what Redis will keep; the exact JSON text, inside `body`, */
     struct buf decoded; /* or bytes that came as base64, in here */
     bool value_is_bytes;
-    int64_t taken; /* clock_monotonic, for the latency */
+    bool asked_again; /* GET: a second round was needed to know */
+    int64_t taken;    /* clock_monotonic, for the latency */
 
     struct call call;
     struct response response;
