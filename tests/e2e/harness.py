@@ -490,10 +490,13 @@ class Front(Process):
         return Http(self.port, 15 * SLOW)
 
     def stop(self) -> None:
-        """Stops it at once."""
+        """Stops it at once, and looks what it had to say of larderd's answers."""
         if self.running():
             self.signal(signal.SIGTERM)
             self.wait()
+        complaints = [line for line in self.log().splitlines()
+                      if re.search(r"\[(alert|emerg)\]|upstream sent|unexpected FastCGI", line)]
+        assert not complaints, complaints[:3]
 
 
 class Stack:

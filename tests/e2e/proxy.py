@@ -104,6 +104,10 @@ class Relay:
         """Sends bytes to larderd on the newest connection, asked or not."""
         self._links[-1].send(data)
 
+    def hang_up(self) -> None:
+        """Ends the newest connection."""
+        self._links[-1].client.shutdown(socket.SHUT_RDWR)
+
     def close(self) -> None:
         """Ends it with all of its connections."""
         self._closing.set()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import grp
 import os
 import re
 import signal
@@ -25,6 +26,7 @@ NewLarder = Callable[..., Larder]
 OPTIONS = [
     ("listen", "LARDER_LISTEN", "/run/larder/larder.sock"),
     ("listen_mode", "LARDER_LISTEN_MODE", "0660"),
+    ("listen_group", "LARDER_LISTEN_GROUP", None),
     ("listen_backlog", "LARDER_LISTEN_BACKLOG", "1024"),
     ("run_dir", "LARDER_RUN_DIR", "/run/larder"),
     ("pid_file", "LARDER_PID_FILE", None),
@@ -293,6 +295,24 @@ def test_listen_mode(new_larder: NewLarder, mode: str | None) -> None:
     larder = new_larder(workers=1, listen_mode=mode)
     larder.start()
     assert stat.S_IMODE(larder.socket.stat().st_mode) == int(mode or "0660", 8)
+
+
+def test_listen_group(new_larder: NewLarder) -> None:
+    """The socket is given to the group that listen_group says."""
+    group = grp.getgrgid(os.getgid())
+    if os.getuid() == 0:
+        group = next(g for g in grp.getgrall() if g.gr_gid not in (0, os.getgid()))
+    larder = new_larder(workers=1, listen_group=group.gr_name)
+    larder.start()
+    assert larder.socket.stat().st_gid == group.gr_gid
+
+
+def test_unknown_listen_group(space: Workspace) -> None:
+    """A group that doesn't exist stops the start with its name."""
+    larder = Larder(space, workers=1, listen_group="no-such-group")
+    done = run(*larder.arguments())
+    assert done.returncode != 0 and "no-such-group" in done.stderr
+    assert not list(larder.run_dir.iterdir())
 
 
 def test_start_is_quick(new_redis: NewRedis, new_larder: NewLarder) -> None:

@@ -12,7 +12,8 @@ import pytest
 
 from checks import (ALLOWED_ON_KEY, check_allow, check_common, check_envelope, check_json,
                     check_problem, check_timestamp, value_text)
-from harness import FRONTS, Front, Larder, Redis, Stack, eventually
+from harness import (FRONTS, SANITIZED, VALGRIND, Front, Larder, Redis, Stack, eventually,
+                     resident_kib)
 from rawhttp import Http
 
 JSON = (("Content-Type", "application/json"),)
@@ -537,6 +538,24 @@ def test_a_key_of_another_type(stack: Stack, http: Http, key: str, make: tuple[s
     assert http.request("HEAD", f"/cache/{key}").status == 409
     assert http.put(f"/cache/{key}", {"value": 2}).status == 200
     check_envelope(http.get(f"/cache/{key}"), key, 2, 3600, slack=1)
+
+
+@pytest.mark.parametrize("size,status", [(8 << 20, 200), ((8 << 20) + 1, 409), (64 << 20, 409)])
+def test_giant_foreign_values(own: Callable[..., Stack], size: int, status: int) -> None:
+    """What is larger than any value may be is refused, and its bulk hinders and costs nobody."""
+    stack = own(*FRONTS, workers=1)
+    stack.redis.ask("SET", "giant", b"x" * size)
+    for front in stack.fronts.values():
+        with front.http() as http:
+            http.put("/cache/small", {"value": 1})
+            if status == 200:
+                assert len(check_json(http.get("/cache/giant"))["value"]) == size
+            else:
+                check_problem(http.get("/cache/giant"), 409, "entry-too-large")
+            check_envelope(http.get("/cache/small"), "small", 1, 3600, slack=2)
+    if not (SANITIZED or VALGRIND):
+        assert max(map(resident_kib, stack.larder.workers())) < 48 << 10
+    assert stack.larder.fastcgi("DELETE", "/cache/giant").status == 200
 
 
 # --- answers in general --------------------------------------------------------------------------

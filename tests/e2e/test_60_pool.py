@@ -50,7 +50,7 @@ def slow_redis(new_redis: NewRedis) -> Iterator[Relay]:
     relay = Relay(redis.directory, redis.socket)
 
     def hold(link: Link, args: list[bytes], reply: bytes) -> bool:
-        if len(args) > 1 and args[0] in (b"SET", b"GET") and args[1].startswith(b"slow"):
+        if len(args) > 1 and args[0] in (b"SET", b"GETRANGE") and args[1].startswith(b"slow"):
             time.sleep(0.3)
         return link.send(reply)
 

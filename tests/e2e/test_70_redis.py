@@ -556,23 +556,23 @@ SPOILERS: dict[str, Spoiler] = {
 
 
 @pytest.mark.parametrize("name", SPOILERS)
-@pytest.mark.parametrize("command", ["GET", "SET"])
-def test_spoiled_replies(relay: Relay, new_larder: NewLarder, name: str, command: str) -> None:
+@pytest.mark.parametrize("method", ["GET", "PUT"])
+def test_spoiled_replies(relay: Relay, new_larder: NewLarder, name: str, method: str) -> None:
     """Whatever happens to a reply, nobody gets another key's value, and service goes on."""
     larder = new_larder(relay.path, workers=1).start()
     for i in range(8):
         larder.fastcgi("PUT", f"/cache/k{i}", b'{"value":"value-%d"}' % i)
     left = [1]
+    commands = (b"GET", b"GETRANGE") if method == "GET" else (b"SET",)
 
     def spoil(link: Link, args: list[bytes], reply: bytes) -> bool:
-        if args[0].upper() == command.encode() and args[1].startswith(b"k") and left[0] > 0:
+        if args[0] in commands and args[1].startswith(b"k") and left[0] > 0:
             left[0] -= 1
             return SPOILERS[name](link, reply)
         return link.send(reply)
 
     connections = [larder.connect() for _ in range(8)]
     relay.rule = spoil
-    method = "GET" if command == "GET" else "PUT"
     for i, connection in enumerate(connections):
         body = b'{"value":"value-%d"}' % i if method == "PUT" else b""
         connection.send(fcgi.request_bytes(method, f"/cache/k{i}", body, keep=True))
@@ -584,6 +584,7 @@ def test_spoiled_replies(relay: Relay, new_larder: NewLarder, name: str, command
         else:
             assert answer.status == 503, answer
         connection.close()
+    assert left == [0], "nothing was spoiled"
     relay.rule = None
     eventually(larder.ready, 5, "ready again")
     for _ in range(3):
@@ -626,6 +627,26 @@ def test_late_write_is_unknown(relay: Relay, new_larder: NewLarder) -> None:
     relay.rule = None
     measure_recovery(larder)
     assert relay.commands.count(b"SET") == 2, "the PUT that timed out and the one that measures"
+    larder.stop()
+
+
+def test_a_write_that_never_left_was_not_applied(relay: Relay, new_larder: NewLarder) -> None:
+    """A PUT that waited for a connection which never got ready is 503 with outcome not-applied."""
+    larder = new_larder(relay.path, workers=1).start()
+
+    def hang(link: Link, args: list[bytes], reply: bytes) -> bool:
+        if args[0] == b"INFO":
+            time.sleep(2)
+        return link.send(reply)
+
+    relay.rule = hang
+    relay.hang_up()
+    answer, seconds = timed(lambda: larder.fastcgi("PUT", "/cache/a", BODY))
+    assert check_problem(answer, 503, answer.slug)["outcome"] == "not-applied"
+    assert seconds < 0.9 * SLOW
+    relay.rule = None
+    assert b"SET" not in relay.commands
+    measure_recovery(larder)
     larder.stop()
 
 

@@ -1,0 +1,166 @@
+"""Faults that were found once, each with the test that would have found it."""
+
+from __future__ import annotations
+
+import signal
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+import fcgi
+from checks import check_envelope, check_json, check_problem
+from harness import Larder, Redis, eventually
+from proxy import Link, Relay
+
+NewRedis = Callable[..., Redis]
+NewLarder = Callable[..., Larder]
+MIB = 1 << 20
+
+
+def rss_bytes(pid: int) -> int:
+    """Resident memory of a process."""
+    with open(f"/proc/{pid}/statm", encoding="ascii") as statm:
+        return int(statm.read().split()[1]) * 4096
+
+
+def reconnects(larder: Larder) -> int:
+    """How often a connection to Redis was lost and made anew."""
+    count: int = larder.stats()["counters"]["redis_reconnects"]
+    return count
+
+
+def test_a_foreign_giant_harms_nobody(new_redis: NewRedis, new_larder: NewLarder) -> None:
+    """A value of another program's that is too large is refused by itself: the connection to Redis,
+    and with it everybody else's requests, lives on."""
+    redis = new_redis()
+    larder = new_larder(redis).start(ready=True)
+    redis.ask("SETRANGE", "giant", 70 * MIB, "x")
+    redis.ask("SETRANGE", "limit", 8 * MIB, "x")
+    redis.ask("SETRANGE", "largest", 8 * MIB - 1, "x")
+    larder.fastcgi("PUT", "/cache/a", b'{"value":1}')
+    for name in ("giant", "limit"):
+        check_problem(larder.fastcgi("GET", f"/cache/{name}"), 409, "entry-too-large")
+        check_envelope(larder.fastcgi("GET", "/cache/a"), "a", 1, 3600, slack=5)
+    assert larder.fastcgi("HEAD", "/cache/largest").status == 200
+    assert larder.fastcgi("DELETE", "/cache/giant").status == 200
+    assert reconnects(larder) == 0
+
+
+def test_an_empty_foreign_value_is_no_miss(new_redis: NewRedis, new_larder: NewLarder) -> None:
+    """GETRANGE says the same of an empty value and of none; the answers differ."""
+    redis = new_redis()
+    larder = new_larder(redis).start(ready=True)
+    redis.ask("SET", "empty", "", "EX", 50)
+    assert check_json(larder.fastcgi("GET", "/cache/empty"))["value"] == ""
+    check_problem(larder.fastcgi("GET", "/cache/none"), 404, "key-not-found")
+    stats = larder.stats()
+    assert (stats["hits"], stats["misses"]) == (1, 1)
+
+
+def test_a_key_that_comes_between_the_commands(new_redis: NewRedis, new_larder: NewLarder) -> None:
+    """The key appears after the value was asked for and before the ttl was: never an empty value."""
+    redis = new_redis()
+    relay = Relay(redis.directory, redis.socket)
+    larder = new_larder(relay.path).start(ready=True)
+
+    def rule(link: Link, command: list[bytes], reply: bytes) -> bool:
+        if command[0] == b"GETRANGE":
+            redis.ask("SET", command[1], '"late"')
+        return link.send(reply)
+
+    try:
+        relay.rule = rule
+        assert check_json(larder.fastcgi("GET", "/cache/k"))["value"] == "late"
+    finally:
+        relay.rule = None
+        larder.stop()
+        relay.close()
+
+
+def test_an_endless_array_is_bounded(new_redis: NewRedis, new_larder: NewLarder) -> None:
+    """A Redis that never stops sending elements costs neither memory nor other requests' time."""
+    redis = new_redis()
+    relay = Relay(redis.directory, redis.socket)
+    larder = new_larder(relay.path, workers=1).start(ready=True)
+
+    def rule(link: Link, command: list[bytes], reply: bytes) -> bool:
+        if command[0] != b"GETRANGE":
+            return link.send(reply)
+        link.send(b"*2147483647\r\n")
+        for _ in range(400):
+            link.send(b":1\r\n" * 65536)
+        return False
+
+    try:
+        relay.rule = rule
+        before = rss_bytes(larder.workers()[0])
+        try:
+            answer = larder.fastcgi("GET", "/cache/k")
+            assert answer.status == 503
+        finally:
+            relay.rule = None
+        assert rss_bytes(larder.workers()[0]) - before < 200 * MIB
+        eventually(lambda: larder.fastcgi("GET", "/cache/k").status == 404, 5, "404")
+    finally:
+        larder.stop()
+        relay.close()
+
+
+def test_padding_is_no_way_to_memory(new_larder: NewLarder) -> None:
+    """Records of one byte with 255 of padding: refused long before they add up to a body's limit."""
+    larder = new_larder(None, workers=1).start()
+    worker = larder.workers()[0]
+    before = rss_bytes(worker)
+    piece = fcgi.record(fcgi.STDIN, b"x", padding=255) * 4096
+    params = b"".join(fcgi.pair(name, value) for name, value in
+                      ((b"REQUEST_METHOD", b"PUT"), (b"REQUEST_URI", b"/cache/k")))
+    head = fcgi.begin() + fcgi.stream(fcgi.PARAMS, params)
+    with fcgi.Connection(larder.socket) as connection:
+        connection.send(head)
+        sent = 0
+        try:
+            while sent < 64 * MIB:
+                connection.send(piece)
+                sent += len(piece)
+        except OSError:
+            pass
+        assert sent < 16 * MIB, "nobody hung up"
+    assert rss_bytes(worker) - before < 32 * MIB
+    assert larder.workers() == [worker]
+    assert larder.fastcgi("GET", "/health/live").status == 200
+
+
+def test_garbage_in_the_handshake_opens_the_breaker(new_redis: NewRedis,
+                                                    new_larder: NewLarder) -> None:
+    """A Redis that isn't one is tried a few times a second, not as fast as the machine can."""
+    redis = new_redis()
+    relay = Relay(redis.directory, redis.socket)
+    relay.rule = lambda link, command, reply: link.send(b"HTTP/1.1 400 Bad Request\r\n\r\n")
+    larder = new_larder(relay.path, workers=1).start(ready=False)
+    try:
+        eventually(lambda: larder.fastcgi("GET", "/health/ready").status == 503, 5, "503")
+        connections = relay.connections
+        time.sleep(1)
+        assert relay.connections - connections < 20
+    finally:
+        relay.rule = None
+        larder.stop()
+        relay.close()
+
+
+def test_reload_to_another_host_is_a_move(new_redis: NewRedis, new_larder: NewLarder,
+                                          tmp_path: Path) -> None:
+    """After a reload with another redis_host, of the same port, nobody talks to the old one."""
+    old = new_redis(tcp=True)
+    new = new_redis("--port", str(old.port), "--bind", "127.0.0.2")
+    conf = tmp_path / "larder.conf"
+    conf.write_text(f"redis_host = 127.0.0.1\nredis_port = {old.port}\n")
+    larder = new_larder(None, config=conf, redis_socket=None).start(ready=True)
+    assert larder.fastcgi("PUT", "/cache/a", b'{"value":"old"}').status == 200
+    conf.write_text(f"redis_host = 127.0.0.2\nredis_port = {old.port}\n")
+    larder.signal(signal.SIGHUP)
+    eventually(lambda: {w["generation"] for w in larder.stats()["workers"]} == {2}, 10,
+               "only the new generation serves")
+    assert larder.fastcgi("GET", "/cache/a").status == 404
+    assert larder.fastcgi("PUT", "/cache/a", b'{"value":"new"}').status == 200
+    assert (old.ask("GET", "a"), new.ask("GET", "a")) == (b'"old"', b'"new"')
