@@ -99,7 +99,7 @@ void outqueue_rollback(struct outqueue *q, struct outqueue_mark mark) {
         refs(q)[ref_count(q) - 1].n = mark.last_length;
 }
 
-static void advance(struct outqueue *q, size_t sent) {
+void outqueue_skip(struct outqueue *q, size_t sent) {
     q->unsent -= sent;
     while (sent > 0) {
         struct segment_ref *ref = &refs(q)[q->first];
@@ -161,7 +161,7 @@ ssize_t outqueue_send(struct outqueue *q, int fd) {
             return -1;
         }
         total += n;
-        advance(q, (size_t)n);
+        outqueue_skip(q, (size_t)n);
         if ((size_t)n < asked)
             break;
     }

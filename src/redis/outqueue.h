@@ -43,6 +43,9 @@ struct outqueue_mark {
 struct outqueue_mark outqueue_mark(const struct outqueue *q);
 void outqueue_rollback(struct outqueue *q, struct outqueue_mark mark);
 
+/* Forgets the first `n` unsent bytes. */
+void outqueue_skip(struct outqueue *q, size_t n);
+
 /* Sends as much as the socket takes without waiting. Gives the number of bytes sent, 0 if it takes
  * none now, -1 with errno set if the connection is broken. */
 ssize_t outqueue_send(struct outqueue *q, int fd);

@@ -87,15 +87,31 @@ struct call *store_next_done(struct store *s) {
 
 /* --- the end of a connection ----------------------------------------------------------------- */
 
+static void fail_first(struct store *s, enum error e) {
+    struct call *call = call_queue_pop(&s->waiting);
+    call->error = e;
+    call->outcome_known = s->sent <= call->from;
+    push_done(s, call);
+}
+
 static void fail_all(struct store *s, enum error e) {
-    struct call *call;
-    while ((call = call_queue_pop(&s->waiting)) != NULL) {
-        call->error = e;
-        call->outcome_known = s->sent <= call->from;
-        push_done(s, call);
-    }
+    while (s->waiting.first != NULL)
+        fail_first(s, e);
     outqueue_reset(&s->out);
     s->appended = s->sent = 0;
+}
+
+/* Calls of which no byte has left wait for the next connection, with the deadlines they have. */
+static void fail_sent(struct store *s, enum error e) {
+    while (s->waiting.first != NULL && s->waiting.first->from < s->sent)
+        fail_first(s, e);
+    if (s->waiting.first == NULL) {
+        fail_all(s, e);
+        return;
+    }
+    /* The rest of a command that had left in part. */
+    outqueue_skip(&s->out, (size_t)(s->waiting.first->from - s->sent));
+    s->sent = s->waiting.first->from;
 }
 
 /* The same fault over and over is one line a minute. */
@@ -108,9 +124,9 @@ static void log_fault(struct store *s, enum error e, int64_t now, const char *wh
     log_warning("Redis: %s", what);
 }
 
-/* Ends the connection, whatever its state, and with it every call that waits on it. The one place
- * where a context dies. */
-static void drop(struct store *s, enum error e, int64_t now, const char *what) {
+/* Ends the connection, whatever its state. What becomes of the calls that wait on it is the
+ * caller's to say. The one place where a wire is closed. */
+static void hang_up(struct store *s, enum error e, int64_t now, const char *what) {
     log_fault(s, e, now, what);
     wire_close(&s->wire);
     bool flapping = s->state == READY && now - s->ready_since < FLAP_MS * NS_PER_MS;
@@ -120,6 +136,10 @@ static void drop(struct store *s, enum error e, int64_t now, const char *what) {
     s->leave_when_idle = s->readable = false;
     atomic_store_explicit(&s->row->redis_ready, 0, memory_order_relaxed);
     outqueue_reset(&s->hello);
+}
+
+static void drop(struct store *s, enum error e, int64_t now, const char *what) {
+    hang_up(s, e, now, what);
     fail_all(s, e);
 }
 
@@ -137,7 +157,8 @@ static void drop_broken(struct store *s, int64_t now, const char *what) {
         return;
     }
     stats_add(&s->row->counter[STAT_redis_errors], 1);
-    drop(s, E_BACKEND_UNAVAILABLE, now, what);
+    hang_up(s, E_BACKEND_UNAVAILABLE, now, what);
+    fail_sent(s, E_BACKEND_UNAVAILABLE);
 }
 
 /* --- the beginning of a connection ----------------------------------------------------------- */

@@ -129,7 +129,7 @@ class Connection:
     def __init__(self, path: Path, timeout: float = 10.0) -> None:
         self.socket = socket.socket(socket.AF_UNIX)
         self.socket.settimeout(timeout)
-        self._buffer = b""
+        self._buffer = bytearray()
         try:
             self.socket.connect(str(path))
         except OSError:
@@ -167,8 +167,8 @@ class Connection:
         version, kind, request_id, n, padding, _ = struct.unpack(">BBHHBB", self._buffer[:8])
         assert version == 1, f"version {version}"
         self._fill(8 + n + padding)
-        content = self._buffer[8:8 + n]
-        self._buffer = self._buffer[8 + n + padding:]
+        content = bytes(self._buffer[8:8 + n])
+        del self._buffer[:8 + n + padding]
         return kind, request_id, content
 
     def records(self) -> Iterator[tuple[int, int, bytes]]:
@@ -181,7 +181,7 @@ class Connection:
 
     def read_response(self, request_id: int = 1) -> Response:
         """Reads up to END_REQUEST of this request; records of another are a failure."""
-        output, errors = b"", b""
+        output, errors = bytearray(), bytearray()
         while True:
             kind, record_id, content = self.read_record()
             assert record_id == request_id, f"a record of request {record_id}, not {request_id}"
@@ -194,9 +194,9 @@ class Connection:
                 break
             else:
                 raise AssertionError(f"a record of type {kind} in an answer")
-        response = parse_response(output) if output else Response(status=0)
+        response = parse_response(bytes(output)) if output else Response(status=0)
         response.app_status, response.protocol_status = app_status, protocol_status
-        response.stderr = errors
+        response.stderr = bytes(errors)
         return response
 
     def request(self, method: str, target: str | bytes, body: bytes = b"", *,

@@ -60,21 +60,6 @@ def eventually(check: Callable[[], Any], timeout: float = 10.0,
         time.sleep(0.005)
 
 
-def free_port() -> int:
-    """A port nobody listens on, below those the kernel gives to clients."""
-    while True:
-        port = random.randint(12000, 32000)
-        with socket.socket() as probe:
-            probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-            if probe.connect_ex(("127.0.0.1", port)) == 0:
-                continue
-            try:
-                probe.bind(("127.0.0.1", port))
-            except OSError:
-                continue
-            return port
-
-
 def stat_fields(pid: int) -> list[str]:
     """/proc/PID/stat from the state on; empty when there is no such process."""
     try:
@@ -135,6 +120,7 @@ class Workspace:
         self.root.chmod(0o755)
         self._numbers = itertools.count(1)
         self.running: list[Process] = []
+        self._ports: list[socket.socket] = []
         # Orphans come to this process, so that none is overlooked.
         pr_set_child_subreaper = 36
         if ctypes.CDLL(None, use_errno=True).prctl(pr_set_child_subreaper, 1, 0, 0, 0) != 0:
@@ -145,6 +131,24 @@ class Workspace:
         path = self.root / f"{name}{next(self._numbers)}"
         path.mkdir()
         return path
+
+    def port(self) -> int:
+        """A port for a server of this process, below those the kernel gives to clients.
+
+        It stays bound here, so that no other run takes it; with SO_REUSEADDR on both sides that
+        doesn't hinder the server.
+        """
+        while True:
+            holder = socket.socket()
+            try:
+                holder.bind(("127.0.0.1", random.randint(12000, 32000)))
+            except OSError:
+                holder.close()
+                continue
+            holder.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+            self._ports.append(holder)
+            port: int = holder.getsockname()[1]
+            return port
 
     def findings(self, below: Path | None = None) -> list[str]:
         """What sanitizers and valgrind have written, of one process or of all."""
@@ -185,6 +189,8 @@ class Workspace:
         for line in running:
             os.kill(int(line.split()[0]), signal.SIGKILL)
         found = self.findings()
+        for holder in self._ports:
+            holder.close()
         shutil.rmtree(self.root)
         assert not left, f"left running by their tests: {left}"
         assert not running, f"processes that outlived their tests: {running}"
@@ -279,7 +285,7 @@ class Redis(Process):
                  password: str | None = None) -> None:
         super().__init__(space, "redis")
         self.socket = self.directory / "redis.sock"
-        self.port = free_port() if tcp else 0
+        self.port = space.port() if tcp else 0
         self.password = password
         self.args = [*args, *(("--requirepass", password) if password is not None else ())]
 
@@ -451,7 +457,7 @@ class Front(Process):
     def __init__(self, space: Workspace, kind: str, socket_path: Path) -> None:
         super().__init__(space, kind)
         self.kind = kind
-        self.port = free_port()
+        self.port = space.port()
         self.config = self.directory / f"{kind}.conf"
         script = SRCDIR / "scripts" / "front-conf.sh"
         made = subprocess.run([script, kind, str(self.port), socket_path, self.directory],

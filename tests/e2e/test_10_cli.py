@@ -16,7 +16,7 @@ from pathlib import Path
 import pytest
 
 from harness import (BUILDDIR, LARDERD, PATH, SLOW, SRCDIR, VALGRIND, Larder, Process, Redis,
-                     Workspace, alive, eventually, free_port)
+                     Workspace, alive, eventually)
 from rawhttp import Http
 
 NewRedis = Callable[..., Redis]
@@ -572,7 +572,7 @@ def test_spawned_by_lighttpd(space: Workspace, new_redis: NewRedis,
     larder.options["pid-file"] = pid_file
     front = Process(space, "spawner")
     started.append(front)
-    port = free_port()
+    port = space.port()
     command = " ".join([str(LARDERD), *larder.arguments()])
     (front.directory / "lighttpd.conf").write_text(f"""
 server.modules = ( "mod_fastcgi" )

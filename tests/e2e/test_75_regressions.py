@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import signal
 import time
 from collections.abc import Callable
@@ -164,3 +165,19 @@ def test_reload_to_another_host_is_a_move(new_redis: NewRedis, new_larder: NewLa
     assert larder.fastcgi("GET", "/cache/a").status == 404
     assert larder.fastcgi("PUT", "/cache/a", b'{"value":"new"}').status == 200
     assert (old.ask("GET", "a"), new.ask("GET", "a")) == (b'"old"', b'"new"')
+
+
+def test_what_was_not_sent_waits_for_the_next_connection(new_redis: NewRedis,
+                                                         new_larder: NewLarder) -> None:
+    """Redis closes the connection while nobody looks: the request that comes next is served."""
+    redis = new_redis()
+    larder = new_larder(redis, workers=1).start(ready=True)
+    worker = larder.workers()[0]
+    for i in range(20):
+        with larder.connect() as connection:
+            os.kill(worker, signal.SIGSTOP)
+            redis.ask("CLIENT", "KILL", "TYPE", "normal", "SKIPME", "yes")
+            connection.send(fcgi.request_bytes("PUT", f"/cache/{i}", b'{"value":1}'))
+            os.kill(worker, signal.SIGCONT)
+            assert connection.read_response().status == 200
+    assert redis.ask("DBSIZE") == 20
