@@ -178,7 +178,9 @@ static bool put(FCGX_Stream *out, struct slice s) {
 
 static bool put_body(FCGX_Stream *out, const struct response *r) {
     struct slice before = {r->body.p, r->splice_at};
-    struct slice after = {r->body.p + r->splice_at, r->body.n - r->splice_at};
+    struct slice after = {NULL, r->body.n - r->splice_at};
+    if (after.n > 0)
+        after.p = r->body.p + r->splice_at;
     return put(out, before) && put(out, r->splice) && put(out, after);
 }
 

@@ -183,12 +183,12 @@ static enum error take_stdin(struct framer *f, struct buf *input, const struct r
         f->state = FRAMER_COMPLETE;
         return OK;
     }
-    if (f->at - f->stdin_start + record->whole > wire_max(body_max))
-        return E_PROTOCOL;
     if (!f->body_too_large && record->content > body_max - f->stdin_bytes)
         start_discarding(f, input);
     if (f->body_too_large)
         return discard(f, input, record->whole);
+    if (f->at - f->stdin_start + record->whole > wire_max(body_max))
+        return E_PROTOCOL;
     f->stdin_bytes += record->content;
     f->at += record->whole;
     return OK;

@@ -71,8 +71,9 @@ static enum step answer_options(struct request *r) {
     struct buf allow = {0};
     route_put_allow(r->service->routes, r->path, &allow);
     if (allow.n == 0) {
+        enum error e = buf_failed(&allow) ? E_OUT_OF_MEMORY : E_NOT_FOUND;
         buf_fini(&allow);
-        return problem(r, E_NOT_FOUND, NULL);
+        return problem(r, e, NULL);
     }
     r->response.status = 204;
     response_field(&r->response, "Allow", buf_slice(&allow));

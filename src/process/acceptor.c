@@ -9,7 +9,7 @@
 #include "base/clock.h"
 #include "base/log.h"
 
-enum { STALE_HEARTBEAT_MS = 1000, PAUSE_MS = 100 };
+enum { STALE_HEARTBEAT_MS = 250, PAUSE_MS = 100 };
 
 static bool counts(const struct stats_row *row, int64_t now) {
     int64_t heartbeat = atomic_load_explicit(&row->heartbeat, memory_order_relaxed);
@@ -94,6 +94,14 @@ void acceptor_accept(struct acceptor *a, struct round *round, int64_t now) {
     if (errno == EMFILE || errno == ENFILE || errno == ENOBUFS || errno == ENOMEM) {
         log_warning("cannot accept a connection: %m; waiting for others to close");
         a->pause_until = now + PAUSE_MS * NS_PER_MS;
+    }
+}
+
+void acceptor_accept_rest(struct acceptor *a, struct round *round) {
+    int fd;
+    while ((fd = accept4(a->inherit->listener, NULL, NULL, SOCK_CLOEXEC | SOCK_NONBLOCK)) >= 0) {
+        stats_add(&round->service.row->counter[STAT_connections_accepted], 1);
+        round_add(round, fd);
     }
 }
 

@@ -165,6 +165,11 @@ enum error listen_bind(struct listener *listener, const struct config *config) {
     return E_SYSTEM;
 }
 
+void listen_end(const struct listener *listener) {
+    if (listener->bound)
+        (void)shutdown(listener->fd, SHUT_RD);
+}
+
 void listen_close(struct listener *listener, const struct config *config) {
     if (listener->bound)
         (void)unlink(config->listen);

@@ -26,6 +26,10 @@ LARDER_MUST_CHECK enum error listen_inherit(struct listener *listener);
  * listener is refused. E_SYSTEM: the reason is in the log. */
 LARDER_MUST_CHECK enum error listen_bind(struct listener *listener, const struct config *config);
 
+/* Nobody can connect any more (ECONNREFUSED), but whoever has can still be accepted. A socket that
+ * was passed on is its owner's: nothing happens. */
+void listen_end(const struct listener *listener);
+
 void listen_close(struct listener *listener, const struct config *config);
 
 #endif

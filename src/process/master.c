@@ -50,6 +50,8 @@ static void begin_stop(struct master *m, int64_t now) {
         return;
     log_info("stopping");
     m->stopping = true;
+    m->reloading = false;
+    listen_end(&m->listener);
     for (uint32_t i = SEGMENT_FIRST_WORKER_ROW; i < m->children.count; i++)
         if (m->children.slots[i].state != CHILD_NONE)
             children_dismiss(&m->children, i, WORKER_SIGNAL_STOP, master_drain_deadline(m, now));
@@ -134,19 +136,25 @@ static int serve(struct master *m) {
 
 /* --- beginning and end ----------------------------------------------------------------------- */
 
+/* Everything is blocked but what says that the program itself is broken, and what stops a job at a
+ * terminal: no stray signal ends the service, and none that a worker should read is lost between
+ * the fork and its signalfd. */
+static bool block_signals(void) {
+    static const int open[] = {SIGSEGV, SIGBUS, SIGFPE, SIGILL, SIGABRT, SIGTRAP, SIGSYS, SIGTSTP};
+    sigset_t set;
+    (void)sigfillset(&set);
+    for (size_t i = 0; i < sizeof(open) / sizeof(open[0]); i++)
+        (void)sigdelset(&set, open[i]);
+    return sigprocmask(SIG_SETMASK, &set, NULL) == 0;
+}
+
 static int open_signals(void) {
     static const int handled[] = {SIGTERM, SIGINT, SIGHUP, SIGUSR1, SIGCHLD};
     sigset_t set;
     (void)sigemptyset(&set);
     for (size_t i = 0; i < sizeof(handled) / sizeof(handled[0]); i++)
         (void)sigaddset(&set, handled[i]);
-    /* Not read here, but a worker's from its first moment: blocked across the fork, none is lost.
-     */
-    (void)sigaddset(&set, WORKER_SIGNAL_RETIRE);
-    (void)signal(SIGPIPE, SIG_IGN);
-    if (sigprocmask(SIG_BLOCK, &set, NULL) != 0)
-        return -1;
-    return signalfd(-1, &set, SFD_NONBLOCK | SFD_CLOEXEC);
+    return block_signals() ? signalfd(-1, &set, SFD_NONBLOCK | SFD_CLOEXEC) : -1;
 }
 
 static enum error set_up(struct master *m) {

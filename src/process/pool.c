@@ -15,6 +15,7 @@ enum {
     WORKERS_MOST = 64,
     BACKOFF_FIRST_MS = 50,
     BACKOFF_LAST_MS = 5000,
+    FORGIVE_MS = 5000, /* a pool that has been whole for so long starts with a clean slate */
     RESOLVE_EVERY_MS = 1000,
     RESOLVER_WAIT_MS = 50,
 };
@@ -213,6 +214,9 @@ void pool_step(struct master *m, int64_t now) {
             return;
         starting++;
     }
-    if (live >= pool_target(&m->config))
-        tell_ready(m);
+    if (live < pool_target(&m->config))
+        return;
+    tell_ready(m);
+    if (now - m->backoff_until >= FORGIVE_MS * NS_PER_MS)
+        m->backoff_ms = 0;
 }

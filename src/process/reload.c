@@ -87,7 +87,8 @@ static void commit_reload(struct master *m, int64_t now) {
 static void abandon_reload(struct master *m, int64_t now) {
     refuse_reload(m, "its workers did not get ready; their lines above say why");
     m->reloading = false;
-    dismiss_generation(m, false, WORKER_SIGNAL_STOP, now);
+    /* Not to stop: what they have accepted goes to those that stay. */
+    dismiss_generation(m, false, WORKER_SIGNAL_RETIRE, now);
 }
 
 void reload_step(struct master *m, int64_t now) {

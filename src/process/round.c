@@ -163,8 +163,12 @@ static void write_answer(struct round *r, struct conn *c) {
 
 static void answer(struct round *r, struct conn *c) {
     c->unsent_since = r->service.now;
+    /* Before it is counted: for want of memory it may become another answer. */
+    enum error e = conn_encode(c);
+    if (e != OK)
+        response_out_of_memory(&c->request.response);
     count_answer(r, &c->request);
-    if (c->hung_up || conn_encode(c) != OK)
+    if (c->hung_up || e != OK)
         close_conn(r, c);
     else
         write_answer(r, c);
@@ -293,20 +297,23 @@ void round_end_turn(struct round *r) {
     atomic_store_explicit(&r->service.row->in_flight, r->in_flight, memory_order_relaxed);
 }
 
-void round_dispose_idle(struct round *r, bool (*dispose)(void *context, int fd), void *context) {
+void round_dispose_idle(struct round *r, enum disposal (*dispose)(void *context, int fd),
+                        void *context) {
     struct conn *next;
     for (struct conn *c = r->conns; c != NULL; c = next) {
         next = c->next;
         if (!conn_is_idle(c) || c->in_ready)
             continue;
-        /* Another process will have the same open socket: it would go on reporting to our epoll set
-         * even after our descriptor is closed. */
-        if (c->registered && epoll_ctl(r->epoll, EPOLL_CTL_DEL, c->fd, NULL) == 0)
-            c->registered = false;
-        if (dispose(context, c->fd))
-            close_conn(r, c);
-        else
-            watch_or_close(r, c);
+        enum disposal disposal = dispose(context, c->fd);
+        if (disposal == FULL)
+            return;
+        if (disposal == KEPT)
+            continue;
+        /* Another process may have the same open socket by now: it would go on reporting to our
+         * epoll set even after our descriptor is closed. */
+        if (c->registered)
+            (void)epoll_ctl(r->epoll, EPOLL_CTL_DEL, c->fd, NULL);
+        close_conn(r, c);
     }
 }
 

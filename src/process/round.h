@@ -66,8 +66,15 @@ void round_tick(struct round *r);
 /* There is work that needs no event: do not sleep. */
 bool round_has_work(const struct round *r);
 
-/* Gives every idle connection to `dispose`, which takes the descriptor over if it returns true;
- * the connection is then forgotten. */
-void round_dispose_idle(struct round *r, bool (*dispose)(void *context, int fd), void *context);
+/* What became of an idle connection that was offered to somebody. */
+enum disposal {
+    DISPOSED, /* the descriptor may be closed here */
+    KEPT,     /* it is not idle after all */
+    FULL,     /* nobody takes more at the moment: offer none */
+};
+
+/* Offers every idle connection to `dispose`, and forgets those that it disposes of. */
+void round_dispose_idle(struct round *r, enum disposal (*dispose)(void *context, int fd),
+                        void *context);
 
 #endif

@@ -16,7 +16,7 @@
 #include "process/acceptor.h"
 #include "process/round.h"
 
-enum { EVENTS = 128, TICK_MS = 100, RECYCLE_JITTER = 10 /* percent */ };
+enum { EVENTS = 128, TICK_MS = 100, OFFER_AGAIN_MS = 5, RECYCLE_JITTER = 10 /* percent */ };
 
 enum mode {
     SERVING,
@@ -48,6 +48,8 @@ static void set_mode(struct worker *w, enum mode mode) {
         return;
     w->mode = mode;
     w->round.last_answers = mode == STOPPING;
+    if (mode == STOPPING)
+        acceptor_accept_rest(&w->acceptor, &w->round);
     acceptor_stop(&w->acceptor);
     atomic_store_explicit(&w->row->state, WORKER_RETIRING, memory_order_relaxed);
 }
@@ -70,12 +72,8 @@ static int open_signals(void) {
     (void)sigaddset(&set, WORKER_SIGNAL_STOP);
     (void)sigaddset(&set, WORKER_SIGNAL_RETIRE);
     (void)sigaddset(&set, WORKER_SIGNAL_REOPEN);
-    /* What the terminal sends to the whole process group is the master's to act on. */
-    (void)signal(SIGINT, SIG_IGN);
-    (void)signal(SIGHUP, SIG_IGN);
-    (void)signal(SIGPIPE, SIG_IGN);
-    if (sigprocmask(SIG_SETMASK, &set, NULL) != 0)
-        return -1;
+    /* Everything else stays blocked, as the master had it: what the terminal sends to the whole
+     * process group is the master's to act on. */
     return signalfd(-1, &set, SFD_NONBLOCK | SFD_CLOEXEC);
 }
 
@@ -161,16 +159,18 @@ static void tear_down(struct worker *w) {
 
 /* --- leaving --------------------------------------------------------------------------------- */
 
-static bool pass_on(void *context, int fd) {
+static enum disposal pass_on(void *context, int fd) {
     const struct worker *w = context;
-    return pass_give(&w->inherit->pass, fd) == OK;
+    return pass_give(&w->inherit->pass, fd) == OK ? DISPOSED : FULL;
 }
 
-/* What has come was accepted, and is served: a connection is idle only after a last look. */
-static bool close_idle(void *context, int fd) {
+/* From here on the peer cannot send (it learns so when it tries, with nothing sent), and what had
+ * come before is served. */
+static enum disposal close_idle(void *context, int fd) {
     char byte;
     (void)context;
-    return recv(fd, &byte, 1, MSG_PEEK | MSG_DONTWAIT) <= 0;
+    (void)shutdown(fd, SHUT_RD);
+    return recv(fd, &byte, 1, MSG_PEEK | MSG_DONTWAIT) > 0 ? KEPT : DISPOSED;
 }
 
 /* Whether nothing is left to do. */
@@ -199,6 +199,9 @@ static int wait_ms(const struct worker *w) {
     int64_t next = store_next_deadline(w->store, now);
     if (w->next_tick < next)
         next = w->next_tick;
+    /* Connections that could not be passed on are offered again soon. */
+    if (w->mode == RETIRING && next > now + OFFER_AGAIN_MS * NS_PER_MS)
+        next = now + OFFER_AGAIN_MS * NS_PER_MS;
     /* Rounded up: waking a moment early would spin. */
     return next <= now ? 0 : (int)((next - now + NS_PER_MS - 1) / NS_PER_MS);
 }

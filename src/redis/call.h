@@ -15,6 +15,7 @@ struct call {
     unsigned wanted;    /* replies asked for */
     unsigned got;       /* replies complete */
     uint64_t from, to;  /* its commands' bytes in the connection's stream */
+    int64_t committed;  /* clock_monotonic */
     int64_t deadline;   /* clock_monotonic; set by store_commit */
     enum error error;   /* why it failed as a whole; OK if every reply is there */
     bool outcome_known; /* with `error`: no byte of it reached Redis, so nothing was done */

@@ -30,6 +30,7 @@ enum {
     DEADLINE_BYTES_PER_MS = 100 * 1024,
     FLAP_MS = 100, /* a connection lost sooner than this after READY is flapping */
     FLAP_DELAY_MS = 50,
+    LEAVE_EVERY_MS = 1000, /* a replica is left at most this often */
     SAME_FAULT_LOG_S = 60,
 };
 
@@ -64,6 +65,7 @@ struct store {
     int64_t last_reply;
     bool ever_ready;
     bool leave_when_idle; /* READONLY: look for the new master between two requests */
+    int64_t left;         /* when that was last done; 0: never */
 
     enum error reason; /* of the last failure */
     int64_t fault_logged;
@@ -292,18 +294,21 @@ static void note_error_reply(struct store *s, const struct call *call, int64_t n
                        text.n < 200 ? (int)text.n : 200, text.p);
         stats_add(&s->row->counter[STAT_redis_errors], 1);
         log_fault(s, e, now, what);
-        if (e == E_BACKEND_READONLY)
+        /* A replica: the name may lead to the new master by now. Not the other reasons for which
+         * Redis takes no writes. */
+        if (text.n >= 8 && memcmp(text.p, "READONLY", 8) == 0 &&
+            (s->left == 0 || now - s->left >= LEAVE_EVERY_MS * NS_PER_MS))
             s->leave_when_idle = true;
     }
 }
 
-/* Whose reply comes next: the first call's, if all its commands have left. NULL: nothing that was
+/* Whose reply comes next: the first call's, if a command of it has left. NULL: nothing that was
  * asked is unanswered, so whatever comes belongs to nobody, and least of all to who asks next. */
 static struct call *expecting(struct store *s) {
     if (s->state == HANDSHAKE)
         return s->hello.unsent == 0 ? &s->greeting : NULL;
     struct call *first = s->waiting.first;
-    return first != NULL && first->to <= s->sent ? first : NULL;
+    return first != NULL && first->from < s->sent ? first : NULL;
 }
 
 /* One more of the call's replies is whole. */
@@ -450,6 +455,7 @@ void store_commit(struct store *s, struct call *call, int64_t now) {
     }
     int64_t size_ms = (int64_t)((call->to - call->from) / DEADLINE_BYTES_PER_MS);
     call->deadline = now + (s->config->redis_timeout + size_ms) * NS_PER_MS;
+    call->committed = now;
     call_queue_push(&s->waiting, call);
     if (call != &s->ping)
         stats_add(&s->row->counter[STAT_redis_commands], call->wanted);
@@ -509,17 +515,31 @@ static void ping_if_idle(struct store *s, int64_t now) {
 
 static void tick_ready(struct store *s, int64_t now) {
     if (s->leave_when_idle && s->waiting.first == NULL) {
+        s->left = now;
         drop(s, E_BACKEND_READONLY, now, "is read-only; connecting anew");
         return;
     }
     ping_if_idle(s, now);
 }
 
+static bool is_overdue(const struct store *s, int64_t now) {
+    return s->waiting.first != NULL && now >= s->waiting.first->deadline;
+}
+
 static void tick_deadline(struct store *s, int64_t now) {
-    if (s->waiting.first == NULL || now < s->waiting.first->deadline)
+    if (!is_overdue(s, now))
+        return;
+    /* Perhaps it was this process that was held up, and the replies are here. */
+    if (s->state == READY)
+        read_replies(s, true, now);
+    if (!is_overdue(s, now))
         return;
     stats_add(&s->row->counter[STAT_redis_timeouts], 1);
-    breaker_timed_out(&s->segment->breaker, now);
+    /* All workers see one slow command: what was asked before the last timeout proves nothing new.
+     */
+    int64_t last = atomic_load_explicit(&s->segment->breaker.last_timeout, memory_order_relaxed);
+    if (s->waiting.first->committed > last)
+        breaker_timed_out(&s->segment->breaker, now);
     drop(s, E_BACKEND_TIMEOUT, now, "did not answer in time");
 }
 

@@ -71,6 +71,7 @@ class Client:
         try:
             for key in self.keys:
                 await self.step(key, "PUT")
+            self.load.prepared += 1
             while not self.load.ending.is_set():
                 key = self.dice.choice(list(self.keys))
                 await self.step(key, "PUT" if self.dice.random() < self.load.writes else "GET")
@@ -161,6 +162,7 @@ class Load:
         self.pause = pause
         self.tag = f"load{random.getrandbits(40):x}"
         self.tally = Tally()
+        self.prepared = 0
         self.ending = threading.Event()
         self._thread = threading.Thread(target=self._run)
         self._error: BaseException | None = None
@@ -182,6 +184,11 @@ class Load:
         self._thread.join()
         if self._error is not None:
             raise self._error
+
+    def wait_prepared(self) -> None:
+        """Waits until every client has stored all of its keys once."""
+        while self.prepared < self.clients:
+            self.wait_requests(1)
 
     def wait_requests(self, count: int, timeout: float = 20.0) -> None:
         """Waits until so many more requests have been answered."""

@@ -231,7 +231,8 @@ def test_stats_show_eviction(small: Callable[..., Filler]) -> None:
     stats = filler.connection.read_response().json()
     redis = stats["redis"]
     assert redis["evicted_keys"] >= 50 and redis["maxmemory"] == 4 << 20
-    assert redis["evicted_keys"] + stats["total_keys"] == filler.made
+    # Redis evicts in the background as well, also between the two commands of /stats.
+    assert abs(redis["evicted_keys"] + stats["total_keys"] - filler.made) <= 5
     assert 0 < redis["used_memory"] <= (4 << 20) * 1.1
     assert redis["max_memory_policy"] == "allkeys-random"
 

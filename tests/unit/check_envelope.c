@@ -1,0 +1,378 @@
+/* The envelope of a PUT: bodies and what is made of them. */
+#include "units.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+#include "api/envelope.h"
+#include "base/jsontext.h"
+#include "base/utf8.h"
+#include "support.h"
+
+enum { DEFAULT_TTL = 3600, MAX_TTL = 31536000, MAX_VALUE = 64 };
+
+static struct config config;
+static struct service service;
+static struct request r;
+static struct envelope_fault fault;
+
+static void setup(void) {
+    config = (struct config){
+        .default_ttl = DEFAULT_TTL, .max_ttl = MAX_TTL, .max_value = MAX_VALUE};
+    service = (struct service){.config = &config};
+    r = (struct request){.service = &service, .method = METHOD_PUT};
+    r.key.n = 3;
+    memcpy(r.key.bytes, "a/b", 3);
+}
+
+static void teardown(void) {
+    request_fini(&r);
+}
+
+static enum error read_body(struct slice body) {
+    request_reset(&r);
+    r.key.n = 3;
+    r.body = body;
+    enum error e = envelope_read(&r, &fault);
+    /* Whatever is said goes into a JSON document. */
+    ck_assert_uint_lt(strlen(fault.detail), sizeof(fault.detail) - 1);
+    ck_assert(utf8_valid(slice_of(fault.detail)));
+    ck_assert(e != OK || fault.detail[0] == '\0');
+    return e;
+}
+
+/* --- good ones --------------------------------------------------------------------------------- */
+
+static const struct {
+    const char *body;
+    const char *value;
+    int64_t ttl;
+} good[] = {
+    {"{\"value\":1}", "1", DEFAULT_TTL},
+    {" \t\r\n{ \"value\" : \"a b\" , \"ttl\" : 60 } \n", "\"a b\"", 60},
+    {"{\"ttl\":60,\"value\":null}", "null", 60},
+    {"{\"value\":1,\"ttl\":null}", "1", DEFAULT_TTL},
+    {"{\"value\":1,\"ttl\":1}", "1", 1},
+    {"{\"value\":1,\"ttl\":31536000}", "1", MAX_TTL},
+    {"{\"value\":1,\"ttl\":10.0}", "1", 10},
+    {"{\"value\":1,\"ttl\":1e1}", "1", 10},
+    {"{\"value\":1,\"ttl\":\"10\"}", "1", 10},
+    /* The value's text is kept as it is. */
+    {"{\"value\":1e400}", "1e400", DEFAULT_TTL},
+    {"{\"value\":18446744073709551616}", "18446744073709551616", DEFAULT_TTL},
+    {"{\"value\":-0}", "-0", DEFAULT_TTL},
+    {"{\"value\":1E5}", "1E5", DEFAULT_TTL},
+    {"{\"value\":\"\\u0000\\/\"}", "\"\\u0000\\/\"", DEFAULT_TTL},
+    {"{\"value\":{\"a\":1,\"a\":2}}", "{\"a\":1,\"a\":2}", DEFAULT_TTL},
+    {"{\"value\": [ 1, 2 ] }", "[ 1, 2 ]", DEFAULT_TTL},
+    {"{\"value\":{\"value\":1,\"ttl\":\"x\"}}", "{\"value\":1,\"ttl\":\"x\"}", DEFAULT_TTL},
+    {"{\"value\":true}", "true", DEFAULT_TTL},
+    {"{\"value\":\"\"}", "\"\"", DEFAULT_TTL},
+    {"{\"v\\u0061lue\":1,\"\\u0074tl\":5}", "1", 5},
+    /* What a GET answered can be put back. */
+    {"{\"key\":\"a/b\",\"value\":7,\"ttl\":12,\"timestamp\":\"2026-01-31T23:59:59.123456Z\"}", "7",
+     12},
+    {"{\"key\":\"a\\/b\",\"value\":7,\"ttl\":null,\"timestamp\":0}", "7", DEFAULT_TTL},
+    {"{\"timestamp\":{},\"key\":\"\\u0061/b\",\"value\":7}", "7", DEFAULT_TTL},
+    {"{\"value\":\"/wA=\",\"encoding\":\"base64\",\"ttl\":3}", NULL, 3},
+};
+
+START_TEST(bodies_with_a_value_are_taken) {
+    char *body = exact_copy(slice_of(good[_i].body));
+    enum error e = read_body((struct slice){body, strlen(good[_i].body)});
+    ck_assert_msg(e == OK, "%s: %s", good[_i].body, error_info(e)->slug);
+    ck_assert_int_eq(r.ttl, good[_i].ttl);
+    if (good[_i].value != NULL) {
+        ck_assert_msg(slice_eq(r.value, slice_of(good[_i].value)), "%.*s", (int)r.value.n,
+                      r.value.p);
+        ck_assert(r.value.p > body && r.value.p < body + strlen(good[_i].body));
+        ck_assert(!r.value_is_bytes);
+    }
+    free(body);
+}
+END_TEST
+
+/* --- bad ones ---------------------------------------------------------------------------------- */
+
+static const struct {
+    struct slice body;
+    enum error e;
+} bad[] = {
+    {SLICE_INIT(""), E_BODY_REQUIRED},
+    {SLICE_INIT(" "), E_INVALID_JSON},
+    {SLICE_INIT("{"), E_INVALID_JSON},
+    {SLICE_INIT("{\"value\":"), E_INVALID_JSON},
+    {SLICE_INIT("{\"value\":1"), E_INVALID_JSON},
+    {SLICE_INIT("{\"value\":1}x"), E_INVALID_JSON},
+    {SLICE_INIT("{\"value\":1}{}"), E_INVALID_JSON},
+    {SLICE_INIT("{\"value\":1}\0x"), E_INVALID_JSON},
+    {SLICE_INIT("{\"value\":1}\0"), E_INVALID_JSON},
+    {SLICE_INIT("\xef\xbb\xbf{\"value\":1}"), E_INVALID_JSON},
+    {SLICE_INIT("{\"value\":1,}"), E_INVALID_JSON},
+    {SLICE_INIT("{'value':1}"), E_INVALID_JSON},
+    {SLICE_INIT("{value:1}"), E_INVALID_JSON},
+    {SLICE_INIT("{\"value\":1/**/}"), E_INVALID_JSON},
+    {SLICE_INIT("{\"value\":NaN}"), E_INVALID_JSON},
+    {SLICE_INIT("{\"value\":-Infinity}"), E_INVALID_JSON},
+    {SLICE_INIT("{\"value\":01}"), E_INVALID_JSON},
+    {SLICE_INIT("{\"value\":-01}"), E_INVALID_JSON},
+    {SLICE_INIT("{\"value\":1.}"), E_INVALID_JSON},
+    {SLICE_INIT("{\"value\":+1}"), E_INVALID_JSON},
+    {SLICE_INIT("{\"value\":\"\n\"}"), E_INVALID_JSON},
+    {SLICE_INIT("{\"value\":\"\xff\"}"), E_INVALID_JSON},
+    {SLICE_INIT("{\"value\":\"\\ud800\"}"), E_INVALID_JSON},
+    {SLICE_INIT("{\"unknown\":01}"), E_INVALID_JSON},
+
+    {SLICE_INIT("[]"), E_SCHEMA_VIOLATION},
+    {SLICE_INIT("\"value\""), E_SCHEMA_VIOLATION},
+    {SLICE_INIT("1"), E_SCHEMA_VIOLATION},
+    {SLICE_INIT("null"), E_SCHEMA_VIOLATION},
+    {SLICE_INIT("true"), E_SCHEMA_VIOLATION},
+    {SLICE_INIT("{}"), E_SCHEMA_VIOLATION},
+    {SLICE_INIT("{\"ttl\":1}"), E_SCHEMA_VIOLATION},
+    {SLICE_INIT("{\"key\":\"a/b\"}"), E_SCHEMA_VIOLATION},
+
+    {SLICE_INIT("{\"value\":1,\"value\":1}"), E_DUPLICATE_FIELD},
+    {SLICE_INIT("{\"value\":1,\"ttl\":1,\"ttl\":9}"), E_DUPLICATE_FIELD},
+    {SLICE_INIT("{\"value\":1,\"ttl\":1,\"\\u0074tl\":9}"), E_DUPLICATE_FIELD},
+    {SLICE_INIT("{\"ttl\":null,\"ttl\":null,\"value\":1}"), E_DUPLICATE_FIELD},
+    {SLICE_INIT("{\"timestamp\":1,\"value\":1,\"timestamp\":1}"), E_DUPLICATE_FIELD},
+    /* More members than there are names. */
+    {SLICE_INIT("{\"value\":1,\"ttl\":1,\"key\":\"a/b\",\"timestamp\":1,\"encoding\":1,"
+                "\"value\":1,\"ttl\":1,\"x\":1}"),
+     E_DUPLICATE_FIELD},
+
+    {SLICE_INIT("{\"value\":1,\"x\":1}"), E_UNKNOWN_FIELD},
+    {SLICE_INIT("{\"value\":1,\"TTL\":1}"), E_UNKNOWN_FIELD},
+    {SLICE_INIT("{\"value\":1,\"tt\":1}"), E_UNKNOWN_FIELD},
+    {SLICE_INIT("{\"value\":1,\"ttls\":1}"), E_UNKNOWN_FIELD},
+    {SLICE_INIT("{\"value\":1,\"\":1}"), E_UNKNOWN_FIELD},
+    {SLICE_INIT("{\"value\":1,\"ttl\\u0000\":1}"), E_UNKNOWN_FIELD},
+    {SLICE_INIT("{\"Value\":1}"), E_UNKNOWN_FIELD},
+    {SLICE_INIT("{\"value\":1,\"ttl\":1,\"key\":\"a/b\",\"timestamp\":1,\"encoding\":1,\"x\":1}"),
+     E_UNKNOWN_FIELD},
+
+    {SLICE_INIT("{\"value\":1,\"ttl\":0}"), E_INVALID_TTL},
+    {SLICE_INIT("{\"value\":1,\"ttl\":-1}"), E_INVALID_TTL},
+    {SLICE_INIT("{\"value\":1,\"ttl\":1.5}"), E_INVALID_TTL},
+    {SLICE_INIT("{\"value\":1,\"ttl\":\"1x\"}"), E_INVALID_TTL},
+    {SLICE_INIT("{\"value\":1,\"ttl\":\"\"}"), E_INVALID_TTL},
+    {SLICE_INIT("{\"value\":1,\"ttl\":true}"), E_INVALID_TTL},
+    {SLICE_INIT("{\"value\":1,\"ttl\":[]}"), E_INVALID_TTL},
+    {SLICE_INIT("{\"value\":1,\"ttl\":{}}"), E_INVALID_TTL},
+    {SLICE_INIT("{\"value\":1,\"ttl\":31536001}"), E_INVALID_TTL},
+    {SLICE_INIT("{\"value\":1,\"ttl\":4294967297}"), E_INVALID_TTL},
+    {SLICE_INIT("{\"value\":1,\"ttl\":18446744073709551617}"), E_INVALID_TTL},
+    {SLICE_INIT("{\"value\":1,\"ttl\":1e30}"), E_INVALID_TTL},
+
+    {SLICE_INIT("{\"value\":1,\"key\":\"b\"}"), E_KEY_MISMATCH},
+    {SLICE_INIT("{\"value\":1,\"key\":\"a/b/\"}"), E_KEY_MISMATCH},
+    {SLICE_INIT("{\"value\":1,\"key\":\"\"}"), E_KEY_MISMATCH},
+    {SLICE_INIT("{\"value\":1,\"key\":null}"), E_KEY_MISMATCH},
+    {SLICE_INIT("{\"value\":1,\"key\":1}"), E_KEY_MISMATCH},
+    {SLICE_INIT("{\"value\":1,\"key\":[\"a/b\"]}"), E_KEY_MISMATCH},
+
+    {SLICE_INIT("{\"value\":1,\"encoding\":\"base64\"}"), E_SCHEMA_VIOLATION},
+    {SLICE_INIT("{\"value\":\"YQ==\",\"encoding\":\"utf-8\"}"), E_SCHEMA_VIOLATION},
+    {SLICE_INIT("{\"value\":\"YQ==\",\"encoding\":null}"), E_SCHEMA_VIOLATION},
+    {SLICE_INIT("{\"value\":\"YQ=\",\"encoding\":\"base64\"}"), E_SCHEMA_VIOLATION},
+    {SLICE_INIT("{\"value\":\"Y-==\",\"encoding\":\"base64\"}"), E_SCHEMA_VIOLATION},
+};
+
+START_TEST(bodies_without_are_refused) {
+    char *body = exact_copy(bad[_i].body);
+    enum error e = read_body((struct slice){body, bad[_i].body.n});
+    ck_assert_msg(e == bad[_i].e, "%.*s: %s instead of %s", (int)bad[_i].body.n, bad[_i].body.p,
+                  e == OK ? "ok" : error_info(e)->slug, error_info(bad[_i].e)->slug);
+    free(body);
+}
+END_TEST
+
+START_TEST(every_cut_of_a_good_body_is_refused) {
+    static const char text[] = "{\"value\":{\"a\":[1,\"\\u00e9\"]},\"ttl\":60}";
+    for (size_t n = 1; n < sizeof(text) - 1; n++) {
+        char *body = exact_copy((struct slice){text, n});
+        ck_assert_int_eq(read_body((struct slice){body, n}), E_INVALID_JSON);
+        ck_assert_ptr_nonnull(strstr(fault.detail, "at byte "));
+        free(body);
+    }
+}
+END_TEST
+
+START_TEST(nesting_beyond_the_limit_is_refused) {
+    struct buf body = {0};
+    config.max_value = 1 << 20;
+    /* The envelope is a level of its own. */
+    for (int depth = JSONTEXT_DEPTH_MAX - 2; depth <= JSONTEXT_DEPTH_MAX; depth++) {
+        buf_reset(&body, SIZE_MAX);
+        buf_puts(&body, "{\"value\":");
+        for (int i = 0; i < depth; i++)
+            buf_put_char(&body, '[');
+        for (int i = 0; i < depth; i++)
+            buf_put_char(&body, ']');
+        buf_put_char(&body, '}');
+        ck_assert_int_eq(read_body(buf_slice(&body)),
+                         depth < JSONTEXT_DEPTH_MAX ? OK : E_TOO_DEEP);
+    }
+    buf_fini(&body);
+}
+END_TEST
+
+/* --- what is said ------------------------------------------------------------------------------ */
+
+START_TEST(unknown_member_is_named_if_it_is_short) {
+    struct buf body = {0};
+    for (size_t n = 1; n < 80; n++) {
+        buf_reset(&body, SIZE_MAX);
+        buf_puts(&body, "{\"value\":1,\"");
+        /* Two bytes a character, so that a cut would show. */
+        for (size_t i = 0; i < n; i++)
+            buf_puts(&body, "\xc3\xa9");
+        buf_puts(&body, "\":1}");
+        ck_assert_int_eq(read_body(buf_slice(&body)), E_UNKNOWN_FIELD);
+        ck_assert_int_eq(fault.detail[0] != '\0', 2 * n <= 64);
+        ck_assert(fault.detail[0] == '\0' || strstr(fault.detail, "\xc3\xa9\"") != NULL);
+    }
+    buf_fini(&body);
+}
+END_TEST
+
+START_TEST(limits_are_named) {
+    ck_assert_int_eq(read_body(SLICE("{\"value\":1,\"ttl\":0}")), E_INVALID_TTL);
+    ck_assert_ptr_nonnull(strstr(fault.detail, "1 to 31536000"));
+    r.body_too_large = true;
+    r.body = (struct slice){0};
+    ck_assert_int_eq(envelope_read(&r, &fault), E_VALUE_TOO_LARGE);
+    ck_assert_ptr_nonnull(strstr(fault.detail, "64"));
+}
+END_TEST
+
+/* --- limits ------------------------------------------------------------------------------------ */
+
+START_TEST(ttl_defaults_to_none_if_so_configured) {
+    config.default_ttl = 0;
+    ck_assert_int_eq(read_body(SLICE("{\"value\":1}")), OK);
+    ck_assert_int_eq(r.ttl, 0);
+    ck_assert_int_eq(read_body(SLICE("{\"value\":1,\"ttl\":null}")), OK);
+    ck_assert_int_eq(r.ttl, 0);
+    ck_assert_int_eq(read_body(SLICE("{\"value\":1,\"ttl\":5}")), OK);
+    ck_assert_int_eq(r.ttl, 5);
+}
+END_TEST
+
+START_TEST(value_is_measured_to_the_byte) {
+    struct buf body = {0};
+    for (size_t n = MAX_VALUE - 1; n <= MAX_VALUE + 1; n++) {
+        buf_reset(&body, SIZE_MAX);
+        buf_printf(&body, "{\"value\":   \"%0*d\"   }", (int)n - 2, 0);
+        ck_assert_int_eq(read_body(buf_slice(&body)), n <= MAX_VALUE ? OK : E_VALUE_TOO_LARGE);
+        if (n <= MAX_VALUE)
+            ck_assert_uint_eq(r.value.n, n);
+    }
+    buf_fini(&body);
+}
+END_TEST
+
+/* --- bytes ------------------------------------------------------------------------------------- */
+
+START_TEST(base64_is_put_back_as_bytes) {
+    static const struct {
+        const char *body;
+        struct slice bytes;
+    } cases[] = {
+        {"{\"value\":\"/wA=\",\"encoding\":\"base64\"}", SLICE_INIT("\xff\0")},
+        {"{\"encoding\":\"base64\",\"value\":\"aGk=\"}", SLICE_INIT("hi")},
+        {"{\"value\":\"\",\"encoding\":\"base64\"}", SLICE_INIT("")},
+    };
+    for (size_t i = 0; i < COUNT_OF(cases); i++) {
+        ck_assert_int_eq(read_body(slice_of(cases[i].body)), OK);
+        ck_assert(r.value_is_bytes);
+        ck_assert(slice_eq(r.value, cases[i].bytes));
+    }
+    ck_assert_int_eq(read_body(SLICE("{\"value\":\"aGk=\"}")), OK);
+    ck_assert(!r.value_is_bytes);
+}
+END_TEST
+
+/* Many encoders escape the slash; it is the same string (RFC 8259, 7). */
+START_TEST(base64_may_have_escaped_slashes) {
+    ck_assert_int_eq(read_body(SLICE("{\"value\":\"\\/wA=\",\"encoding\":\"base64\"}")), OK);
+    ck_assert(slice_eq(r.value, SLICE("\xff\0")));
+}
+END_TEST
+
+START_TEST(bytes_are_measured_not_their_base64) {
+    struct buf body = {0};
+    buf_puts(&body, "{\"value\":\"");
+    for (size_t i = 0; i < MAX_VALUE / 3; i++)
+        buf_puts(&body, "AAAA");
+    buf_puts(&body, "AA==\",\"encoding\":\"base64\"}");
+    ck_assert_int_eq(read_body(buf_slice(&body)), OK);
+    ck_assert_uint_eq(r.value.n, MAX_VALUE);
+    config.max_value = MAX_VALUE - 1;
+    ck_assert_int_eq(read_body(buf_slice(&body)), E_VALUE_TOO_LARGE);
+    buf_fini(&body);
+}
+END_TEST
+
+/* --- header fields ----------------------------------------------------------------------------- */
+
+START_TEST(type_and_coding_are_judged_before_the_body) {
+    static const struct {
+        const char *type;
+        const char *coding;
+        bool too_large;
+        const char *body;
+        enum error e;
+    } cases[] = {
+        {"application/json", "", false, "{\"value\":1}", OK},
+        {"", "identity", false, "{\"value\":1}", OK},
+        {"text/html", "", false, "{\"value\":1}", E_UNSUPPORTED_MEDIA_TYPE},
+        {"text/html", "", false, "", E_UNSUPPORTED_MEDIA_TYPE},
+        {"text/html", "", true, "", E_UNSUPPORTED_MEDIA_TYPE},
+        {"application/json", "gzip", false, "\x1f\x8b", E_UNSUPPORTED_CODING},
+        {"application/json", "gzip", true, "", E_UNSUPPORTED_CODING},
+        {"application/json", "", true, "", E_VALUE_TOO_LARGE},
+        {"application/json", "", false, "", E_BODY_REQUIRED},
+    };
+    for (size_t i = 0; i < COUNT_OF(cases); i++) {
+        request_reset(&r);
+        r.content_type = slice_of(cases[i].type);
+        r.content_encoding = slice_of(cases[i].coding);
+        r.body_too_large = cases[i].too_large;
+        r.body = slice_of(cases[i].body);
+        ck_assert_int_eq(envelope_read(&r, &fault), cases[i].e);
+    }
+}
+END_TEST
+
+/* --- the suite --------------------------------------------------------------------------------- */
+
+static TCase *add_case(Suite *s, const char *name) {
+    TCase *t = tcase_create(name);
+    tcase_add_checked_fixture(t, setup, teardown);
+    suite_add_tcase(s, t);
+    return t;
+}
+
+Suite *suite_envelope(void) {
+    Suite *s = suite_create("envelope");
+    TCase *t = add_case(s, "bodies");
+    tcase_add_loop_test(t, bodies_with_a_value_are_taken, 0, COUNT_OF(good));
+    tcase_add_loop_test(t, bodies_without_are_refused, 0, COUNT_OF(bad));
+    tcase_add_test(t, every_cut_of_a_good_body_is_refused);
+    tcase_add_test(t, nesting_beyond_the_limit_is_refused);
+    t = add_case(s, "words");
+    tcase_add_test(t, unknown_member_is_named_if_it_is_short);
+    tcase_add_test(t, limits_are_named);
+    t = add_case(s, "limits");
+    tcase_add_test(t, ttl_defaults_to_none_if_so_configured);
+    tcase_add_test(t, value_is_measured_to_the_byte);
+    t = add_case(s, "bytes");
+    tcase_add_test(t, base64_is_put_back_as_bytes);
+    tcase_add_test(t, base64_may_have_escaped_slashes);
+    tcase_add_test(t, bytes_are_measured_not_their_base64);
+    t = add_case(s, "fields");
+    tcase_add_test(t, type_and_coding_are_judged_before_the_body);
+    return s;
+}
