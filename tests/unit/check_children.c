@@ -62,8 +62,8 @@ static bool log_has(const char *text) {
     return strstr(logged(), text) != NULL;
 }
 
-/* A child that waits to be killed. The test's own handler of SIGTERM, which ends the whole group, is
- * not for it. */
+/* A child that waits to be killed. The test's own handler of SIGTERM, which ends the whole group,
+ * is not for it. */
 static pid_t fork_sleeper(void) {
     const struct sigaction plain = {.sa_handler = SIG_DFL};
     struct sigaction before;
@@ -104,7 +104,8 @@ static void make_live(uint32_t slot, pid_t pid, uint32_t generation) {
     ck_assert_int_eq(children.slots[slot].state, CHILD_LIVE);
 }
 
-/* --- slots ------------------------------------------------------------------------------------- */
+/* --- slots -------------------------------------------------------------------------------------
+ */
 
 START_TEST(slots_are_given_out_once) {
     for (uint32_t i = 0; i < WORKERS; i++) {
@@ -158,7 +159,8 @@ START_TEST(starting_child_is_promoted_when_its_row_says_ready) {
 }
 END_TEST
 
-/* --- leaving ----------------------------------------------------------------------------------- */
+/* --- leaving -----------------------------------------------------------------------------------
+ */
 
 START_TEST(dismissed_child_gets_the_signal_and_its_time) {
     pid_t pid = fork_sleeper();
@@ -262,7 +264,8 @@ START_TEST(dismissing_who_is_gone_is_no_fault) {
 }
 END_TEST
 
-/* --- obituaries -------------------------------------------------------------------------------- */
+/* --- obituaries --------------------------------------------------------------------------------
+ */
 
 START_TEST(obituary_tells_end_age_route_and_load) {
     bool early;
@@ -370,7 +373,8 @@ START_TEST(death_is_told_from_departure) {
 }
 END_TEST
 
-/* --- the suite --------------------------------------------------------------------------------- */
+/* --- the suite ---------------------------------------------------------------------------------
+ */
 
 static TCase *add_case(Suite *s, const char *name) {
     TCase *t = tcase_create(name);

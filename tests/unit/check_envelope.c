@@ -17,8 +17,8 @@ static struct request r;
 static struct envelope_fault fault;
 
 static void setup(void) {
-    config = (struct config){
-        .default_ttl = DEFAULT_TTL, .max_ttl = MAX_TTL, .max_value = MAX_VALUE};
+    config =
+        (struct config){.default_ttl = DEFAULT_TTL, .max_ttl = MAX_TTL, .max_value = MAX_VALUE};
     service = (struct service){.config = &config};
     r = (struct request){.service = &service, .method = METHOD_PUT};
     r.key.n = 3;
@@ -41,7 +41,8 @@ static enum error read_body(struct slice body) {
     return e;
 }
 
-/* --- good ones --------------------------------------------------------------------------------- */
+/* --- good ones ---------------------------------------------------------------------------------
+ */
 
 static const struct {
     const char *body;
@@ -92,7 +93,8 @@ START_TEST(bodies_with_a_value_are_taken) {
 }
 END_TEST
 
-/* --- bad ones ---------------------------------------------------------------------------------- */
+/* --- bad ones ----------------------------------------------------------------------------------
+ */
 
 static const struct {
     struct slice body;
@@ -211,14 +213,14 @@ START_TEST(nesting_beyond_the_limit_is_refused) {
         for (int i = 0; i < depth; i++)
             buf_put_char(&body, ']');
         buf_put_char(&body, '}');
-        ck_assert_int_eq(read_body(buf_slice(&body)),
-                         depth < JSONTEXT_DEPTH_MAX ? OK : E_TOO_DEEP);
+        ck_assert_int_eq(read_body(buf_slice(&body)), depth < JSONTEXT_DEPTH_MAX ? OK : E_TOO_DEEP);
     }
     buf_fini(&body);
 }
 END_TEST
 
-/* --- what is said ------------------------------------------------------------------------------ */
+/* --- what is said ------------------------------------------------------------------------------
+ */
 
 START_TEST(unknown_member_is_named_if_it_is_short) {
     struct buf body = {0};
@@ -247,7 +249,8 @@ START_TEST(limits_are_named) {
 }
 END_TEST
 
-/* --- limits ------------------------------------------------------------------------------------ */
+/* --- limits ------------------------------------------------------------------------------------
+ */
 
 START_TEST(ttl_defaults_to_none_if_so_configured) {
     config.default_ttl = 0;
@@ -273,7 +276,8 @@ START_TEST(value_is_measured_to_the_byte) {
 }
 END_TEST
 
-/* --- bytes ------------------------------------------------------------------------------------- */
+/* --- bytes -------------------------------------------------------------------------------------
+ */
 
 START_TEST(base64_is_put_back_as_bytes) {
     static const struct {
@@ -315,25 +319,26 @@ START_TEST(bytes_are_measured_not_their_base64) {
 }
 END_TEST
 
-/* --- header fields ----------------------------------------------------------------------------- */
+/* --- header fields -----------------------------------------------------------------------------
+ */
 
 START_TEST(type_and_coding_are_judged_before_the_body) {
     static const struct {
         const char *type;
         const char *coding;
-        bool too_large;
         const char *body;
+        bool too_large;
         enum error e;
     } cases[] = {
-        {"application/json", "", false, "{\"value\":1}", OK},
-        {"", "identity", false, "{\"value\":1}", OK},
-        {"text/html", "", false, "{\"value\":1}", E_UNSUPPORTED_MEDIA_TYPE},
-        {"text/html", "", false, "", E_UNSUPPORTED_MEDIA_TYPE},
-        {"text/html", "", true, "", E_UNSUPPORTED_MEDIA_TYPE},
-        {"application/json", "gzip", false, "\x1f\x8b", E_UNSUPPORTED_CODING},
-        {"application/json", "gzip", true, "", E_UNSUPPORTED_CODING},
-        {"application/json", "", true, "", E_VALUE_TOO_LARGE},
-        {"application/json", "", false, "", E_BODY_REQUIRED},
+        {"application/json", "", "{\"value\":1}", false, OK},
+        {"", "identity", "{\"value\":1}", false, OK},
+        {"text/html", "", "{\"value\":1}", false, E_UNSUPPORTED_MEDIA_TYPE},
+        {"text/html", "", "", false, E_UNSUPPORTED_MEDIA_TYPE},
+        {"text/html", "", "", true, E_UNSUPPORTED_MEDIA_TYPE},
+        {"application/json", "gzip", "\x1f\x8b", false, E_UNSUPPORTED_CODING},
+        {"application/json", "gzip", "", true, E_UNSUPPORTED_CODING},
+        {"application/json", "", "", true, E_VALUE_TOO_LARGE},
+        {"application/json", "", "", false, E_BODY_REQUIRED},
     };
     for (size_t i = 0; i < COUNT_OF(cases); i++) {
         request_reset(&r);
@@ -346,7 +351,8 @@ START_TEST(type_and_coding_are_judged_before_the_body) {
 }
 END_TEST
 
-/* --- the suite --------------------------------------------------------------------------------- */
+/* --- the suite ---------------------------------------------------------------------------------
+ */
 
 static TCase *add_case(Suite *s, const char *name) {
     TCase *t = tcase_create(name);

@@ -44,8 +44,8 @@ static void decode(const struct web_request *request) {
     ck_assert_int_eq(framer_walk(&f, &stream, BODY_MAX), OK);
     ck_assert_uint_eq(f.at, stream.n);
     char *records = exact_copy(buf_slice(&stream));
-    ck_assert_int_eq(fcgi_decode(fcgi, (struct slice){records, f.at}, f.stdin_bytes, &params, &body),
-                     OK);
+    ck_assert_int_eq(
+        fcgi_decode(fcgi, (struct slice){records, f.at}, f.stdin_bytes, &params, &body), OK);
     free(records);
 }
 
@@ -70,7 +70,8 @@ static void fill(struct buf *b, size_t n, uint64_t seed) {
     b->n += n;
 }
 
-/* --- decoding ---------------------------------------------------------------------------------- */
+/* --- decoding ----------------------------------------------------------------------------------
+ */
 
 START_TEST(parameters_are_found) {
     struct buf pairs = {0};
@@ -78,9 +79,10 @@ START_TEST(parameters_are_found) {
     records_put_pair(&pairs, "CONTENT_TYPE", SLICE("application/json; charset=utf-8"));
     records_put_pair(&pairs, "HTTP_CONTENT_ENCODING", SLICE("gzip"));
     records_put_pair(&pairs, "HTTP_CONTENT_TYPE", SLICE("application/json"));
-    struct web_request request = {
-        .method = "PUT", .target = "/cache/a?b=c%20d=e", .body = SLICE_INIT("{}"),
-        .params = buf_slice(&pairs)};
+    struct web_request request = {.method = "PUT",
+                                  .target = "/cache/a?b=c%20d=e",
+                                  .body = SLICE_INIT("{}"),
+                                  .params = buf_slice(&pairs)};
     decode(&request);
     ck_assert_slice(params.method, "PUT");
     ck_assert_slice(params.target, "/cache/a?b=c%20d=e");
@@ -128,9 +130,17 @@ END_TEST
 
 START_TEST(other_parameters_may_come_twice_and_look_alike) {
     static const char *const names[] = {
-        "REQUEST_METHODS", "REQUEST_METHO",    "request_method",          "REDIRECT_URI",
-        "CONTENT_TYPE_",   "HTTP_CONTENT_TYP", "HTTP_CONTENT_ENCODING_2", "HTTP_CONTENT_LENGTH",
-        "REQUEST",         "C",                "",
+        "REQUEST_METHODS",
+        "REQUEST_METHO",
+        "request_method",
+        "REDIRECT_URI",
+        "CONTENT_TYPE_",
+        "HTTP_CONTENT_TYP",
+        "HTTP_CONTENT_ENCODING_2",
+        "HTTP_CONTENT_LENGTH",
+        "REQUEST",
+        "C",
+        "",
     };
     struct buf pairs = {0};
     for (size_t i = 0; i < COUNT_OF(names); i++) {
@@ -216,8 +226,8 @@ START_TEST(body_goes_behind_what_the_buffer_has) {
 END_TEST
 
 START_TEST(body_that_is_shorter_than_told_is_an_error) {
-    records_put_request(&stream, &(struct web_request){
-                                     .method = "PUT", .target = "/", .body = SLICE_INIT("body")});
+    records_put_request(
+        &stream, &(struct web_request){.method = "PUT", .target = "/", .body = SLICE_INIT("body")});
     ck_assert_int_eq(fcgi_decode(fcgi, buf_slice(&stream), 5, &params, &body), E_PROTOCOL);
 }
 END_TEST
@@ -268,7 +278,8 @@ START_TEST(requests_of_two_connections_are_kept_apart) {
 }
 END_TEST
 
-/* --- encoding ---------------------------------------------------------------------------------- */
+/* --- encoding ----------------------------------------------------------------------------------
+ */
 
 static void decode_any(void) {
     decode(&(struct web_request){.id = 7, .method = "GET", .target = "/"});
@@ -391,7 +402,8 @@ START_TEST(output_that_failed_is_told) {
 }
 END_TEST
 
-/* --- the suite --------------------------------------------------------------------------------- */
+/* --- the suite ---------------------------------------------------------------------------------
+ */
 
 static TCase *add_case(Suite *s, const char *name) {
     TCase *t = tcase_create(name);

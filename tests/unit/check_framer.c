@@ -13,7 +13,8 @@
 
 enum { BODY_MAX = 100 };
 
-/* --- the second reader ------------------------------------------------------------------------- */
+/* --- the second reader -------------------------------------------------------------------------
+ */
 
 /* What became of a stream: every request in it, written down, and what came last. */
 struct account {
@@ -164,7 +165,8 @@ static struct account expect(struct slice bytes, size_t body_max) {
     return a;
 }
 
-/* --- the framer, fed --------------------------------------------------------------------------- */
+/* --- the framer, fed ---------------------------------------------------------------------------
+ */
 
 struct feeder {
     struct framer framer;
@@ -266,7 +268,8 @@ static void check_every_split(struct slice bytes, size_t body_max, unsigned requ
     account_fini(&expected);
 }
 
-/* --- streams ----------------------------------------------------------------------------------- */
+/* --- streams -----------------------------------------------------------------------------------
+ */
 
 static struct buf stream;
 
@@ -333,7 +336,8 @@ START_TEST(flags_other_than_keep_are_ignored) {
 }
 END_TEST
 
-/* --- bodies ------------------------------------------------------------------------------------ */
+/* --- bodies ------------------------------------------------------------------------------------
+ */
 
 static char filler[BODY_MAX + 200];
 
@@ -464,7 +468,8 @@ START_TEST(body_without_end_is_hung_up_on) {
 }
 END_TEST
 
-/* --- what is refused --------------------------------------------------------------------------- */
+/* --- what is refused ---------------------------------------------------------------------------
+ */
 
 /* A header alone is enough to refuse it: the peer cannot make us wait for the rest of nonsense. */
 static void check_refused_header(struct slice before, unsigned version, unsigned type,
@@ -505,7 +510,7 @@ START_TEST(begin_in_the_middle_of_a_request_is_refused) {
     records_put_request(&whole, &request);
     /* Instead of the last record, and instead of the whole body. */
     static const size_t cut[] = {RECORD_HEADER + 3,
-                                 2 * (RECORD_HEADER + 3) + sizeof("{\"value\": 1}") - 1};
+                                 2 * (size_t)(RECORD_HEADER + 3) + sizeof("{\"value\": 1}") - 1};
     for (size_t i = 0; i < COUNT_OF(cut); i++) {
         buf_reset(&stream, SIZE_MAX);
         buf_put(&stream, whole.p, whole.n - cut[i]);
@@ -540,7 +545,8 @@ START_TEST(begin_has_eight_bytes) {
 }
 END_TEST
 
-/* --- parameters -------------------------------------------------------------------------------- */
+/* --- parameters --------------------------------------------------------------------------------
+ */
 
 /* A request with these bytes for its parameters, in records of `step`, and no body. */
 static void put_params(struct slice pairs, size_t step) {
@@ -588,9 +594,14 @@ END_TEST
 
 START_TEST(lengths_in_long_form_are_read) {
     static const struct slice cases[] = {
-        SLICE_INIT(""),         SLICE_INIT("\0\0"),           SLICE_INIT("\1\1ab"),
-        SLICE_INIT("\0\1a"),    SLICE_INIT("\x80\0\0\1\1ab"), SLICE_INIT("\1\x80\0\0\1ab"),
-        SLICE_INIT("\1\0a\0\0"), SLICE_INIT("\x80\0\0\0\x80\0\0\0"),
+        SLICE_INIT(""),
+        SLICE_INIT("\0\0"),
+        SLICE_INIT("\1\1ab"),
+        SLICE_INIT("\0\1a"),
+        SLICE_INIT("\x80\0\0\1\1ab"),
+        SLICE_INIT("\1\x80\0\0\1ab"),
+        SLICE_INIT("\1\0a\0\0"),
+        SLICE_INIT("\x80\0\0\0\x80\0\0\0"),
     };
     for (size_t i = 0; i < COUNT_OF(cases); i++)
         for (size_t step = 0; step <= cases[i].n; step++) {
@@ -700,7 +711,8 @@ START_TEST(nul_in_a_name_or_value_is_told) {
 }
 END_TEST
 
-/* --- random ------------------------------------------------------------------------------------ */
+/* --- random ------------------------------------------------------------------------------------
+ */
 
 enum { MUTANTS = 12000, PIECES = 6 };
 
@@ -709,7 +721,7 @@ static void put_seed_stream(uint64_t *seed) {
     buf_reset(&stream, SIZE_MAX);
     for (size_t i = 0; i < requests; i++) {
         struct web_request request = random_below(seed, 2) == 0 ? get : put;
-        request.body = (struct slice){filler, random_below(seed, 2 * BODY_MAX)};
+        request.body = (struct slice){filler, random_below(seed, sizeof(filler))};
         request.params_step = random_below(seed, 30);
         request.body_step = random_below(seed, 120);
         request.padding = (unsigned)random_below(seed, 4);
@@ -790,7 +802,8 @@ START_TEST(mutants_are_judged_as_the_second_reader_does) {
 }
 END_TEST
 
-/* --- the suite --------------------------------------------------------------------------------- */
+/* --- the suite ---------------------------------------------------------------------------------
+ */
 
 static TCase *add_case(Suite *s, const char *name) {
     TCase *t = tcase_create(name);

@@ -28,7 +28,8 @@ static void set(char text[CONFIG_TEXT_MAX], const char *value) {
     (void)snprintf(text, CONFIG_TEXT_MAX, "%s", value);
 }
 
-/* --- commands ---------------------------------------------------------------------------------- */
+/* --- commands ----------------------------------------------------------------------------------
+ */
 
 /* Takes a line "<type><number>" off what is queued. */
 static size_t take_number(struct slice *bytes, char type) {
@@ -115,14 +116,10 @@ END_TEST
 
 START_TEST(every_policy_has_redis_name) {
     static const char *const names[POLICY_COUNT] = {
-        [POLICY_NOEVICTION] = "noeviction",
-        [POLICY_ALLKEYS_LRU] = "allkeys-lru",
-        [POLICY_ALLKEYS_LFU] = "allkeys-lfu",
-        [POLICY_ALLKEYS_RANDOM] = "allkeys-random",
-        [POLICY_VOLATILE_LRU] = "volatile-lru",
-        [POLICY_VOLATILE_LFU] = "volatile-lfu",
-        [POLICY_VOLATILE_RANDOM] = "volatile-random",
-        [POLICY_VOLATILE_TTL] = "volatile-ttl",
+        [POLICY_NOEVICTION] = "noeviction",           [POLICY_ALLKEYS_LRU] = "allkeys-lru",
+        [POLICY_ALLKEYS_LFU] = "allkeys-lfu",         [POLICY_ALLKEYS_RANDOM] = "allkeys-random",
+        [POLICY_VOLATILE_LRU] = "volatile-lru",       [POLICY_VOLATILE_LFU] = "volatile-lfu",
+        [POLICY_VOLATILE_RANDOM] = "volatile-random", [POLICY_VOLATILE_TTL] = "volatile-ttl",
     };
     for (int i = 0; i < POLICY_COUNT; i++) {
         char line[64];
@@ -134,7 +131,8 @@ START_TEST(every_policy_has_redis_name) {
 }
 END_TEST
 
-/* --- replies ----------------------------------------------------------------------------------- */
+/* --- replies -----------------------------------------------------------------------------------
+ */
 
 /* "+status", "-error" or a bulk string. */
 static void put_reply(const char *text) {
@@ -157,68 +155,120 @@ static const struct {
     const char *password;
     const char *reply[REPLIES_MAX];
     enum error e;
-    const char *version;
     bool policy_refused;
+    const char *version;
     const char *fault; /* starts so */
 } verdicts[] = {
-    {"", {INFO, "+OK", "+OK"}, OK, "7.0.15", false, ""},
-    {"", {INFO, "+OK", "+OK", "+OK"}, OK, "7.0.15", false, ""},
-    {"p", {"+OK", INFO, "+OK", "+OK"}, OK, "7.0.15", false, ""},
+    {"", {INFO, "+OK", "+OK"}, OK, false, "7.0.15", ""},
+    {"", {INFO, "+OK", "+OK", "+OK"}, OK, false, "7.0.15", ""},
+    {"p", {"+OK", INFO, "+OK", "+OK"}, OK, false, "7.0.15", ""},
 
     /* Versions. 6.2 is the oldest. */
-    {"", {"redis_version:6.2.0\r\n", "+OK", "+OK"}, OK, "6.2.0", false, ""},
-    {"", {"redis_version:6.10\r\n", "+OK", "+OK"}, OK, "6.10", false, ""},
-    {"", {"redis_version:10.0\r\n", "+OK", "+OK"}, OK, "10.0", false, ""},
-    {"", {"redis_version:255.255.255\r\n", "+OK", "+OK"}, OK, "255.255.255", false, ""},
-    {"", {"redis_version:unstable\r\n", "+OK", "+OK"}, OK, "unstable", false, ""},
-    {"", {"", "+OK", "+OK"}, OK, "", false, ""},
-    {"", {"redis_mode:standalone\r\n", "+OK", "+OK"}, OK, "", false, ""},
-    {"", {"redis_version:6.1.9\r\n", "+OK", "+OK"}, E_BACKEND_REFUSED, "6.1.9", false, "this "},
-    {"", {"redis_version:6.0.16\r\n", "+OK", "+OK"}, E_BACKEND_REFUSED, "6.0.16", false, "this "},
-    {"", {"redis_version:5.9\r\n", "+OK", "+OK"}, E_BACKEND_REFUSED, "5.9", false, "this "},
+    {"", {"redis_version:6.2.0\r\n", "+OK", "+OK"}, OK, false, "6.2.0", ""},
+    {"", {"redis_version:6.10\r\n", "+OK", "+OK"}, OK, false, "6.10", ""},
+    {"", {"redis_version:10.0\r\n", "+OK", "+OK"}, OK, false, "10.0", ""},
+    {"", {"redis_version:255.255.255\r\n", "+OK", "+OK"}, OK, false, "255.255.255", ""},
+    {"", {"redis_version:unstable\r\n", "+OK", "+OK"}, OK, false, "unstable", ""},
+    {"", {"", "+OK", "+OK"}, OK, false, "", ""},
+    {"", {"redis_mode:standalone\r\n", "+OK", "+OK"}, OK, false, "", ""},
+    {"", {"redis_version:6.1.9\r\n", "+OK", "+OK"}, E_BACKEND_REFUSED, false, "6.1.9", "this "},
+    {"", {"redis_version:6.0.16\r\n", "+OK", "+OK"}, E_BACKEND_REFUSED, false, "6.0.16", "this "},
+    {"", {"redis_version:5.9\r\n", "+OK", "+OK"}, E_BACKEND_REFUSED, false, "5.9", "this "},
 
     /* Authentication. */
-    {"p", {"-WRONGPASS invalid username-password pair or user is disabled.",
-           "-NOAUTH Authentication required.", "-NOAUTH Authentication required.",
-           "-NOAUTH Authentication required."},
-     E_BACKEND_REFUSED, "", false, "AUTH: WRONGPASS"},
-    {"", {"-NOAUTH Authentication required.", "-NOAUTH Authentication required.",
-          "-NOAUTH Authentication required."},
-     E_BACKEND_REFUSED, "", false, "INFO: NOAUTH"},
-    {"p", {"+OK", "-NOAUTH x", "-NOAUTH x", "-NOAUTH x"}, E_BACKEND_REFUSED, "", false, "INFO: "},
-    {"p", {"-ERR AUTH <password> called without any password configured for the default user.",
-           INFO, "+OK", "+OK"},
-     E_BACKEND_REFUSED, "", false, "AUTH: ERR"},
+    {"p",
+     {"-WRONGPASS invalid username-password pair or user is disabled.",
+      "-NOAUTH Authentication required.", "-NOAUTH Authentication required.",
+      "-NOAUTH Authentication required."},
+     E_BACKEND_REFUSED,
+     false,
+     "",
+     "AUTH: WRONGPASS"},
+    {"",
+     {"-NOAUTH Authentication required.", "-NOAUTH Authentication required.",
+      "-NOAUTH Authentication required."},
+     E_BACKEND_REFUSED,
+     false,
+     "",
+     "INFO: NOAUTH"},
+    {"p", {"+OK", "-NOAUTH x", "-NOAUTH x", "-NOAUTH x"}, E_BACKEND_REFUSED, false, "", "INFO: "},
+    {"p",
+     {"-ERR AUTH <password> called without any password configured for the default user.", INFO,
+      "+OK", "+OK"},
+     E_BACKEND_REFUSED,
+     false,
+     "",
+     "AUTH: ERR"},
 
     /* A user with few rights. */
-    {"p", {"+OK", "-NOPERM this user has no permissions to run the 'info' command", "+OK", "+OK"},
-     OK, "", false, ""},
-    {"p", {"+OK", INFO, "+OK", "-NOPERM this user has no permissions to run the 'config|set'"},
-     OK, "7.0.15", true, "CONFIG SET: NOPERM"},
-    {"p", {"+OK", "-NOPERM info", "+OK", "-NOPERM config", "-NOPERM config"}, OK, "", true,
+    {"p",
+     {"+OK", "-NOPERM this user has no permissions to run the 'info' command", "+OK", "+OK"},
+     OK,
+     false,
+     "",
+     ""},
+    {"p",
+     {"+OK", INFO, "+OK", "-NOPERM this user has no permissions to run the 'config|set'"},
+     OK,
+     true,
+     "7.0.15",
+     "CONFIG SET: NOPERM"},
+    {"p",
+     {"+OK", "-NOPERM info", "+OK", "-NOPERM config", "-NOPERM config"},
+     OK,
+     true,
+     "",
      "CONFIG SET: "},
-    {"p", {"+OK", "-NOPERM info", "-NOPERM select", "+OK"}, E_BACKEND_REFUSED, "", false,
+    {"p",
+     {"+OK", "-NOPERM info", "-NOPERM select", "+OK"},
+     E_BACKEND_REFUSED,
+     false,
+     "",
      "SELECT: NOPERM"},
 
     /* CONFIG renamed, or a value it does not take. */
-    {"", {INFO, "+OK", "-ERR unknown command 'CONFIG'"}, OK, "7.0.15", true, "CONFIG SET: ERR"},
-    {"", {INFO, "+OK", "+OK", "-ERR CONFIG SET failed"}, OK, "7.0.15", true, "CONFIG SET: ERR"},
-    {"", {INFO, "+OK", "-ERR first", "+OK"}, OK, "7.0.15", true, "CONFIG SET: ERR first"},
+    {"", {INFO, "+OK", "-ERR unknown command 'CONFIG'"}, OK, true, "7.0.15", "CONFIG SET: ERR"},
+    {"", {INFO, "+OK", "+OK", "-ERR CONFIG SET failed"}, OK, true, "7.0.15", "CONFIG SET: ERR"},
+    {"", {INFO, "+OK", "-ERR first", "+OK"}, OK, true, "7.0.15", "CONFIG SET: ERR first"},
 
-    {"", {INFO, "-ERR DB index is out of range", "+OK"}, E_BACKEND_REFUSED, "7.0.15", false,
+    {"",
+     {INFO, "-ERR DB index is out of range", "+OK"},
+     E_BACKEND_REFUSED,
+     false,
+     "7.0.15",
      "SELECT: ERR DB"},
 
     /* Redis is not well, or not ours to use. */
-    {"", {"-LOADING Redis is loading the dataset in memory", "-LOADING x", "-LOADING x"},
-     E_BACKEND_LOADING, "", false, "INFO: LOADING"},
-    {"", {INFO, "-LOADING Redis is loading the dataset in memory", "+OK"}, E_BACKEND_LOADING,
-     "7.0.15", false, "SELECT: LOADING"},
-    {"", {"-ERR max number of clients reached", "x", "x"}, E_BACKEND_UNAVAILABLE, "", false,
+    {"",
+     {"-LOADING Redis is loading the dataset in memory", "-LOADING x", "-LOADING x"},
+     E_BACKEND_LOADING,
+     false,
+     "",
+     "INFO: LOADING"},
+    {"",
+     {INFO, "-LOADING Redis is loading the dataset in memory", "+OK"},
+     E_BACKEND_LOADING,
+     false,
+     "7.0.15",
+     "SELECT: LOADING"},
+    {"",
+     {"-ERR max number of clients reached", "x", "x"},
+     E_BACKEND_UNAVAILABLE,
+     false,
+     "",
      "INFO: ERR max"},
-    {"", {"-DENIED Redis is running in protected mode", "x", "x"}, E_BACKEND_REFUSED, "", false,
+    {"",
+     {"-DENIED Redis is running in protected mode", "x", "x"},
+     E_BACKEND_REFUSED,
+     false,
+     "",
      "INFO: DENIED"},
-    {"", {"-BUSY Redis is busy running a script.", "x", "x"}, E_BACKEND_BUSY, "", false, "INFO: "},
-    {"", {"-MASTERDOWN Link with MASTER is down", "x", "x"}, E_BACKEND_UNAVAILABLE, "", false,
+    {"", {"-BUSY Redis is busy running a script.", "x", "x"}, E_BACKEND_BUSY, false, "", "INFO: "},
+    {"",
+     {"-MASTERDOWN Link with MASTER is down", "x", "x"},
+     E_BACKEND_UNAVAILABLE,
+     false,
+     "",
      "INFO: "},
 };
 
@@ -292,7 +342,8 @@ START_TEST(fault_has_no_password) {
 }
 END_TEST
 
-/* --- the suite --------------------------------------------------------------------------------- */
+/* --- the suite ---------------------------------------------------------------------------------
+ */
 
 static TCase *add_case(Suite *s, const char *name) {
     TCase *t = tcase_create(name);

@@ -74,8 +74,8 @@ START_TEST(cut_off_types_are_read_no_further) {
         char *value = exact_copy((struct slice){text, n});
         bool json = media_is_json((struct slice){value, n});
         /* A charset that is cut off is another one. */
-        bool good = n == 0 || (n >= strlen("application/json") && n < charset) ||
-                    n == sizeof(text) - 1;
+        bool good =
+            n == 0 || (n >= strlen("application/json") && n < charset) || n == sizeof(text) - 1;
         ck_assert_msg(json == good, "%.*s", (int)n, text);
         free(value);
     }

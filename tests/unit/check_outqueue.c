@@ -1,5 +1,5 @@
-/* Commands on their way: their bytes, and that all of them arrive, in order and once, however little
- * the socket takes at a time. */
+/* Commands on their way: their bytes, and that all of them arrive, in order and once, however
+ * little the socket takes at a time. */
 #include "units.h"
 
 #include <errno.h>
@@ -12,7 +12,10 @@
 #include "require.h"
 #include "support.h"
 
-enum { LARGE = OUTQUEUE_COPY_MAX + 1, MIB = 1 << 20, ARGS_MAX = 64 };
+enum { ARGS_MAX = 64 };
+
+static const size_t LARGE = OUTQUEUE_COPY_MAX + 1;
+static const size_t MIB = 1 << 20;
 
 static struct outqueue q;
 static struct buf expected; /* what has to arrive */
@@ -95,7 +98,8 @@ static void drain(void) {
     ck_assert_uint_eq(arrived, expected.n);
 }
 
-/* --- bytes ------------------------------------------------------------------------------------- */
+/* --- bytes -------------------------------------------------------------------------------------
+ */
 
 START_TEST(command_is_an_array_of_bulk_strings) {
     static const char bytes[] = "*3\r\n$3\r\nSET\r\n$0\r\n\r\n$5\r\na\0\r\nb\r\n"
@@ -111,8 +115,8 @@ START_TEST(command_is_an_array_of_bulk_strings) {
 END_TEST
 
 START_TEST(arguments_of_every_length_arrive) {
-    static const size_t lengths[] = {0,     1,     9,     10,    99,    100,   999,
-                                     1000,  9999,  10000, 65534, 65535, 65536, 65537,
+    static const size_t lengths[] = {0,     1,     9,      10,      99,    100,   999,
+                                     1000,  9999,  10000,  65534,   65535, 65536, 65537,
                                      65538, 99999, 100000, MIB - 1, MIB};
     for (size_t i = 0; i < COUNT_OF(lengths); i++) {
         put((struct slice[]){SLICE("SET"), SLICE("key"), {large, lengths[i]}}, 3);
@@ -150,7 +154,8 @@ START_TEST(many_large_arguments_leave_in_order) {
 }
 END_TEST
 
-/* --- little at a time -------------------------------------------------------------------------- */
+/* --- little at a time --------------------------------------------------------------------------
+ */
 
 static void put_random(uint64_t *seed) {
     struct slice args[8];
@@ -218,7 +223,8 @@ START_TEST(emptied_queue_gives_large_memory_back) {
 }
 END_TEST
 
-/* --- rollback ---------------------------------------------------------------------------------- */
+/* --- rollback ----------------------------------------------------------------------------------
+ */
 
 static void forget_since(struct outqueue_mark mark, size_t expected_bytes) {
     outqueue_rollback(&q, mark);
@@ -292,7 +298,8 @@ START_TEST(failed_command_is_rolled_back) {
 }
 END_TEST
 
-/* --- the end ----------------------------------------------------------------------------------- */
+/* --- the end -----------------------------------------------------------------------------------
+ */
 
 START_TEST(reset_forgets_what_is_unsent) {
     put((struct slice[]){SLICE("SET"), {large, MIB}}, 2);
@@ -322,7 +329,8 @@ START_TEST(broken_connection_is_told) {
 }
 END_TEST
 
-/* --- the suite --------------------------------------------------------------------------------- */
+/* --- the suite ---------------------------------------------------------------------------------
+ */
 
 static TCase *add_case(Suite *s, const char *name) {
     TCase *t = tcase_create(name);

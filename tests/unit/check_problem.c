@@ -90,7 +90,8 @@ static void check_outcome(const char *outcome) {
                       (int)member("outcome").n, member("outcome").p, outcome);
 }
 
-/* --- the table --------------------------------------------------------------------------------- */
+/* --- the table ---------------------------------------------------------------------------------
+ */
 
 START_TEST(every_error_of_the_table_makes_a_document) {
     enum error e = (enum error)_i;
@@ -134,7 +135,8 @@ START_TEST(problem_replaces_what_was_there) {
 }
 END_TEST
 
-/* --- details and keys -------------------------------------------------------------------------- */
+/* --- details and keys --------------------------------------------------------------------------
+ */
 
 START_TEST(detail_can_be_given) {
     read_document(problem(r, E_INVALID_TTL, "say \"so\" \\ \n\t and \xc3\xa9"));
@@ -194,7 +196,8 @@ START_TEST(longest_key_is_shown_whole) {
 }
 END_TEST
 
-/* --- the outcome of a write -------------------------------------------------------------------- */
+/* --- the outcome of a write --------------------------------------------------------------------
+ */
 
 static const enum method methods[] = {METHOD_GET,    METHOD_HEAD,    METHOD_PUT,
                                       METHOD_DELETE, METHOD_OPTIONS, METHOD_OTHER};
@@ -247,7 +250,8 @@ START_TEST(failed_call_says_what_is_known) {
 }
 END_TEST
 
-/* --- Redis's replies --------------------------------------------------------------------------- */
+/* --- Redis's replies ---------------------------------------------------------------------------
+ */
 
 static const struct reply *put_reply(enum reply_type type, const char *text) {
     struct replies *list = &r->call.replies;
@@ -279,8 +283,8 @@ START_TEST(error_reply_is_answered_by_the_table_and_not_shown) {
     ck_assert_int_eq(r->response.status, info->status);
     ck_assert(member_is("detail", info->detail));
     check_outcome(info->status >= 503 ? "not-applied" : NULL);
-    ck_assert(text[0] == '\0' || memmem(r->response.body.p, r->response.body.n, text,
-                                        strlen(text)) == NULL);
+    ck_assert(text[0] == '\0' ||
+              memmem(r->response.body.p, r->response.body.n, text, strlen(text)) == NULL);
     r->method = METHOD_GET;
     read_document(problem_reply(r, put_reply(REPLY_ERROR, text)));
     check_outcome(NULL);
@@ -317,7 +321,8 @@ START_TEST(surprising_reply_ends_the_connection) {
 }
 END_TEST
 
-/* --- the suite --------------------------------------------------------------------------------- */
+/* --- the suite ---------------------------------------------------------------------------------
+ */
 
 static TCase *add_case(Suite *s, const char *name) {
     TCase *t = tcase_create(name);
@@ -342,8 +347,7 @@ Suite *suite_problem(void) {
     tcase_add_test(t, refusal_is_counted);
     tcase_add_test(t, failed_call_says_what_is_known);
     t = add_case(s, "replies");
-    tcase_add_loop_test(t, error_reply_is_answered_by_the_table_and_not_shown, 0,
-                        COUNT_OF(errors));
+    tcase_add_loop_test(t, error_reply_is_answered_by_the_table_and_not_shown, 0, COUNT_OF(errors));
     tcase_add_test(t, reply_of_a_surprising_type_is_an_error_of_redis);
     tcase_add_test(t, surprising_reply_to_a_write_leaves_its_outcome_unknown);
     tcase_add_test(t, surprising_reply_ends_the_connection);

@@ -38,8 +38,10 @@ static enum step finish(struct request *r) {
 }
 
 static const struct route rows[ROWS] = {
-    [THING_GET] = {"get", METHOD_GET, "/thing/{key}", SLICE_INIT("/thing/"), true, plan, finish, ""},
-    [THING_PUT] = {"put", METHOD_PUT, "/thing/{key}", SLICE_INIT("/thing/"), true, plan, finish, ""},
+    [THING_GET] = {"get", METHOD_GET, "/thing/{key}", SLICE_INIT("/thing/"), true, plan, finish,
+                   ""},
+    [THING_PUT] = {"put", METHOD_PUT, "/thing/{key}", SLICE_INIT("/thing/"), true, plan, finish,
+                   ""},
     [THING_DELETE] = {"delete", METHOD_DELETE, "/thing/{key}", SLICE_INIT("/thing/"), true, plan,
                       finish, ""},
     [CLEAR] = {"clear", METHOD_DELETE, "/thing", SLICE_INIT("/thing"), false, plan, finish, ""},
@@ -108,7 +110,8 @@ static bool has_field(const char *line) {
     return has;
 }
 
-/* --- the target -------------------------------------------------------------------------------- */
+/* --- the target --------------------------------------------------------------------------------
+ */
 
 START_TEST(target_is_routed_and_its_key_decoded) {
     ck_assert_int_eq(start("GET", "/thing/a%2Fb%20%C3%A9"), STEP_WAIT);
@@ -204,7 +207,8 @@ START_TEST(key_of_one_byte_too_many_is_refused) {
 }
 END_TEST
 
-/* --- the query --------------------------------------------------------------------------------- */
+/* --- the query ---------------------------------------------------------------------------------
+ */
 
 START_TEST(query_does_not_turn_a_change_into_another) {
     static const struct {
@@ -212,11 +216,16 @@ START_TEST(query_does_not_turn_a_change_into_another) {
         const char *target;
         bool refused;
     } cases[] = {
-        {"GET", "/thing/a?b=c", false},   {"HEAD", "/thing/a?b=c", false},
-        {"GET", "/?x", false},            {"PUT", "/thing/a", false},
-        {"PUT", "/thing/a?", false},      {"PUT", "/thing/a?ttl=5", true},
-        {"PUT", "/thing/a??", true},      {"DELETE", "/thing/a?x", true},
-        {"DELETE", "/thing?key=a", true}, {"DELETE", "/thing?", false},
+        {"GET", "/thing/a?b=c", false},
+        {"HEAD", "/thing/a?b=c", false},
+        {"GET", "/?x", false},
+        {"PUT", "/thing/a", false},
+        {"PUT", "/thing/a?", false},
+        {"PUT", "/thing/a?ttl=5", true},
+        {"PUT", "/thing/a??", true},
+        {"DELETE", "/thing/a?x", true},
+        {"DELETE", "/thing?key=a", true},
+        {"DELETE", "/thing?", false},
     };
     for (size_t i = 0; i < COUNT_OF(cases); i++) {
         enum step step = start(cases[i].method, cases[i].target);
@@ -242,7 +251,8 @@ START_TEST(query_is_handed_on_raw) {
 }
 END_TEST
 
-/* --- the body ---------------------------------------------------------------------------------- */
+/* --- the body ----------------------------------------------------------------------------------
+ */
 
 START_TEST(length_agrees_with_what_came) {
     static const struct {
@@ -322,7 +332,8 @@ START_TEST(handler_sees_body_type_coding_and_time) {
 }
 END_TEST
 
-/* --- methods ----------------------------------------------------------------------------------- */
+/* --- methods -----------------------------------------------------------------------------------
+ */
 
 START_TEST(options_are_answered_for_every_path_there_is) {
     ck_assert_int_eq(start("OPTIONS", "/thing/a"), STEP_ANSWER);
@@ -357,7 +368,8 @@ START_TEST(other_methods_are_told_what_is_allowed) {
 }
 END_TEST
 
-/* --- what the decoder says --------------------------------------------------------------------- */
+/* --- what the decoder says ---------------------------------------------------------------------
+ */
 
 START_TEST(faults_of_the_decoder_come_first) {
     struct request_params params = {
@@ -377,7 +389,8 @@ START_TEST(request_without_method_or_target_is_malformed) {
 }
 END_TEST
 
-/* --- from one request to the next -------------------------------------------------------------- */
+/* --- from one request to the next --------------------------------------------------------------
+ */
 
 START_TEST(call_comes_back_to_the_same_route) {
     ck_assert_int_eq(start("DELETE", "/thing/a"), STEP_WAIT);
@@ -407,7 +420,8 @@ START_TEST(reset_leaves_nothing_of_the_request_before) {
 }
 END_TEST
 
-/* --- the suite --------------------------------------------------------------------------------- */
+/* --- the suite ---------------------------------------------------------------------------------
+ */
 
 static TCase *add_case(Suite *s, const char *name) {
     TCase *t = tcase_create(name);

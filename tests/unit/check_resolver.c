@@ -36,8 +36,8 @@ static const char *published(void) {
 
 START_TEST(numeric_addresses_need_no_look_up) {
     static const char *const hosts[] = {
-        "127.0.0.1", "10.255.0.1", "::1", "fe80::1", "2001:db8::1",
-        "ffff:ffff:ffff:ffff:ffff:ffff:255.255.255.255"};
+        "127.0.0.1", "10.255.0.1",  "::1",
+        "fe80::1",   "2001:db8::1", "ffff:ffff:ffff:ffff:ffff:ffff:255.255.255.255"};
     for (size_t i = 0; i < sizeof(hosts) / sizeof(hosts[0]); i++) {
         use_host(hosts[i]);
         ck_assert(resolver_try_numeric(&config, segment));
@@ -47,9 +47,9 @@ START_TEST(numeric_addresses_need_no_look_up) {
 END_TEST
 
 START_TEST(names_do) {
-    static const char *const hosts[] = {"localhost",   "",           "1.2.3",     "1.2.3.256",
-                                        "127.0.0.1 ",  "[::1]",      "1.2.3.4.5", "::1%lo",
-                                        "0x7f.0.0.1",  "redis-1.lan"};
+    static const char *const hosts[] = {"localhost",  "",           "1.2.3",     "1.2.3.256",
+                                        "127.0.0.1 ", "[::1]",      "1.2.3.4.5", "::1%lo",
+                                        "0x7f.0.0.1", "redis-1.lan"};
     for (size_t i = 0; i < sizeof(hosts) / sizeof(hosts[0]); i++) {
         use_host(hosts[i]);
         ck_assert_msg(!resolver_try_numeric(&config, segment), "%s", hosts[i]);
@@ -66,7 +66,8 @@ START_TEST(unix_socket_has_no_address) {
 }
 END_TEST
 
-/* Redis listens on 127.0.0.1 by default, so that is what "localhost" means, whatever comes first. */
+/* Redis listens on 127.0.0.1 by default, so that is what "localhost" means, whatever comes first.
+ */
 START_TEST(localhost_is_found_without_a_network) {
     use_host("localhost");
     ck_assert_int_eq(resolver_run(&config, segment), EXIT_SUCCESS);

@@ -26,7 +26,8 @@ static const struct route rows[ROWS] = {
 
 static const struct route_table table = {rows, ROWS};
 
-/* --- finding ----------------------------------------------------------------------------------- */
+/* --- finding -----------------------------------------------------------------------------------
+ */
 
 static const struct {
     enum method method;
@@ -98,7 +99,8 @@ START_TEST(no_path_is_not_found) {
 }
 END_TEST
 
-/* --- Allow ------------------------------------------------------------------------------------- */
+/* --- Allow -------------------------------------------------------------------------------------
+ */
 
 static const struct {
     const char *path;
@@ -125,20 +127,28 @@ START_TEST(allow_lists_what_the_path_takes) {
 }
 END_TEST
 
-/* --- methods ----------------------------------------------------------------------------------- */
+/* --- methods -----------------------------------------------------------------------------------
+ */
 
 START_TEST(methods_are_read_exactly) {
     static const struct {
         struct slice text;
         enum method method;
     } methods[] = {
-        {SLICE_INIT("GET"), METHOD_GET},         {SLICE_INIT("HEAD"), METHOD_HEAD},
-        {SLICE_INIT("PUT"), METHOD_PUT},         {SLICE_INIT("DELETE"), METHOD_DELETE},
-        {SLICE_INIT("OPTIONS"), METHOD_OPTIONS}, {SLICE_INIT("POST"), METHOD_OTHER},
-        {SLICE_INIT("TRACE"), METHOD_OTHER},     {SLICE_INIT("get"), METHOD_OTHER},
-        {SLICE_INIT("GET "), METHOD_OTHER},      {SLICE_INIT(" GET"), METHOD_OTHER},
-        {SLICE_INIT("GE"), METHOD_OTHER},        {SLICE_INIT("GETS"), METHOD_OTHER},
-        {SLICE_INIT("GET\0"), METHOD_OTHER},     {SLICE_INIT(""), METHOD_OTHER},
+        {SLICE_INIT("GET"), METHOD_GET},
+        {SLICE_INIT("HEAD"), METHOD_HEAD},
+        {SLICE_INIT("PUT"), METHOD_PUT},
+        {SLICE_INIT("DELETE"), METHOD_DELETE},
+        {SLICE_INIT("OPTIONS"), METHOD_OPTIONS},
+        {SLICE_INIT("POST"), METHOD_OTHER},
+        {SLICE_INIT("TRACE"), METHOD_OTHER},
+        {SLICE_INIT("get"), METHOD_OTHER},
+        {SLICE_INIT("GET "), METHOD_OTHER},
+        {SLICE_INIT(" GET"), METHOD_OTHER},
+        {SLICE_INIT("GE"), METHOD_OTHER},
+        {SLICE_INIT("GETS"), METHOD_OTHER},
+        {SLICE_INIT("GET\0"), METHOD_OTHER},
+        {SLICE_INIT(""), METHOD_OTHER},
         {{NULL, 0}, METHOD_OTHER},
     };
     for (size_t i = 0; i < COUNT_OF(methods); i++)
@@ -146,7 +156,8 @@ START_TEST(methods_are_read_exactly) {
 }
 END_TEST
 
-/* --- the service's own table ------------------------------------------------------------------- */
+/* --- the service's own table -------------------------------------------------------------------
+ */
 
 START_TEST(every_row_of_the_table_can_be_reached) {
     for (size_t i = 0; i < api_routes.count; i++) {

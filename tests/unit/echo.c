@@ -11,8 +11,8 @@ unsigned echo_plans;
 static char large[ECHO_LARGE];
 
 static enum step echo_plan(struct request *r) {
-    static const char *const names[] = {[METHOD_GET] = "GET", [METHOD_HEAD] = "GET",
-                                        [METHOD_DELETE] = "DELETE"};
+    static const char *const names[] = {
+        [METHOD_GET] = "GET", [METHOD_HEAD] = "GET", [METHOD_DELETE] = "DELETE"};
     echo_plans++;
     response_json(&r->response, 200);
     buf_puts(&r->response.body, names[r->method]);

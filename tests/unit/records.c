@@ -84,7 +84,8 @@ void records_put_request(struct buf *out, const struct web_request *request) {
     require(!buf_failed(out));
 }
 
-/* --- answers ----------------------------------------------------------------------------------- */
+/* --- answers -----------------------------------------------------------------------------------
+ */
 
 static void split_answer(struct web_answer *answer) {
     struct slice text = buf_slice(&answer->text);
@@ -94,7 +95,7 @@ static void split_answer(struct web_answer *answer) {
     answer->body = (struct slice){end + 4, text.n - answer->head.n - 2};
     struct slice status = records_field(answer, "Status");
     ck_assert_uint_ge(status.n, 3);
-    answer->status = atoi(status.p);
+    answer->status = (int)strtol(status.p, NULL, 10);
 }
 
 /* FastCGI 1.0, 5.5: eight bytes, application status 0, protocol status FCGI_REQUEST_COMPLETE. */

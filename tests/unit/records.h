@@ -57,8 +57,8 @@ void records_put_stream(struct buf *out, unsigned type, unsigned id, struct slic
 void records_put_request(struct buf *out, const struct web_request *request);
 
 struct web_answer {
-    struct buf text;    /* what STDOUT carried: CGI header and body */
-    struct slice head;  /* the header lines, each with its CRLF, without the empty line */
+    struct buf text;   /* what STDOUT carried: CGI header and body */
+    struct slice head; /* the header lines, each with its CRLF, without the empty line */
     struct slice body;
     int status;
     size_t bytes; /* of the records */
