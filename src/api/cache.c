@@ -107,7 +107,8 @@ enum step cache_get_finish(struct request *r) {
         return problem_call_failed(r);
     const struct reply *value = replies_get(&r->call.replies, 0);
     const struct reply *pttl = replies_get(&r->call.replies, 1);
-    if (value->type == REPLY_NIL)
+    /* GETRANGE has no nil: one would be somebody else's reply. */
+    if (value->type == REPLY_NIL && r->asked_again)
         return answer_miss(r);
     if (value->type != REPLY_STRING)
         return problem_reply(r, value);

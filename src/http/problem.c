@@ -78,11 +78,12 @@ enum step problem_call_failed(struct request *r) {
 
 enum step problem_reply(struct request *r, const struct reply *reply) {
     enum error e = reply_error(&r->call.replies, reply);
-    if (e != OK)
+    if (e != OK && e != E_BACKEND_ERROR)
         return problem(r, e, NULL);
-    /* A reply of a type that the command never gives: nobody knows what happened, or whose reply
-     * this was. */
-    store_distrust(r->service->store, r->service->now);
+    /* An error that is not in the table: nobody knows what happened. A reply of a type that the
+     * command never gives: nobody knows whose reply this was, either. */
+    if (e == OK)
+        store_distrust(r->service->store, r->service->now);
     return write_problem(r, E_BACKEND_ERROR, slice_of(error_info(E_BACKEND_ERROR)->detail),
                          writes(r) ? OUTCOME_UNKNOWN : OUTCOME_NONE);
 }

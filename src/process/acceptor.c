@@ -23,7 +23,7 @@ static uint32_t whose_turn(const struct acceptor *a, uint32_t mine, int64_t now)
     const struct segment *segment = a->inherit->segment;
     uint32_t lowest = a->inherit->row;
     uint32_t fewest = mine > 0 ? mine - 1 : 0;
-    for (uint32_t i = SEGMENT_FIRST_WORKER_ROW; i < segment->row_count; i++) {
+    for (uint32_t i = SEGMENT_FIRST_WORKER_ROW; i < a->inherit->rows; i++) {
         const struct stats_row *row = &segment->rows[i];
         uint32_t connections = atomic_load_explicit(&row->connections, memory_order_relaxed);
         if (connections < fewest && i != a->inherit->row && counts(row, now)) {
@@ -97,12 +97,14 @@ void acceptor_accept(struct acceptor *a, struct round *round, int64_t now) {
     }
 }
 
-void acceptor_accept_rest(struct acceptor *a, struct round *round) {
+void acceptor_take_rest(struct acceptor *a, struct round *round) {
     int fd;
     while ((fd = accept4(a->inherit->listener, NULL, NULL, SOCK_CLOEXEC | SOCK_NONBLOCK)) >= 0) {
         stats_add(&round->service.row->counter[STAT_connections_accepted], 1);
         round_add(round, fd);
     }
+    while (pass_take(&a->inherit->pass, &fd) == OK)
+        round_adopt(round, fd);
 }
 
 void acceptor_adopt(struct acceptor *a, struct round *round) {

@@ -34,8 +34,8 @@ void acceptor_stop(struct acceptor *a);
 /* The listener is readable: accepts one connection. */
 void acceptor_accept(struct acceptor *a, struct round *round, int64_t now);
 
-/* Accepts whoever has connected so far: for a worker that stops. */
-void acceptor_accept_rest(struct acceptor *a, struct round *round);
+/* Takes whoever has connected or was passed on so far: for a worker that stops. */
+void acceptor_take_rest(struct acceptor *a, struct round *round);
 
 /* The passing socket is readable: adopts one kept connection. */
 void acceptor_adopt(struct acceptor *a, struct round *round);

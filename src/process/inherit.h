@@ -20,7 +20,8 @@ struct inherit {
     const int *bells; /* an eventfd per row: wakes that row's worker */
     pid_t master;
     uint32_t generation;
-    uint32_t row; /* index of its statistics row */
+    uint32_t rows; /* of the segment: not read from there, where any worker could overwrite it */
+    uint32_t row;  /* index of its statistics row */
 };
 
 #endif

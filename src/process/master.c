@@ -167,8 +167,9 @@ static enum error set_up(struct master *m) {
         log_error("cannot set up the master: %m");
         return E_SYSTEM;
     }
-    uint32_t rows = 2 * pool_target(&m->config) + SPARE_ROWS;
-    e = segment_create(&m->segment, m->config.run_dir, rows);
+    uint32_t workers = 2 * pool_target(&m->config) + SPARE_ROWS;
+    m->rows = workers + SEGMENT_FIRST_WORKER_ROW;
+    e = segment_create(&m->segment, m->config.run_dir, workers);
     if (e == OK)
         e = pool_open_bells(m);
     if (e == OK)

@@ -19,6 +19,7 @@ struct master {
     struct listener listener;
     struct pass pass;
     int *bells;
+    uint32_t rows; /* of the segment; its own copy of the number is not trusted */
     struct children children;
     int signals;
     int wake;

@@ -37,7 +37,7 @@ static void close_fd(int *fd) {
 }
 
 enum error pool_open_bells(struct master *m) {
-    uint32_t n = m->segment->row_count;
+    uint32_t n = m->rows;
     m->bells = malloc(n * sizeof(m->bells[0]));
     if (m->bells == NULL)
         return E_OUT_OF_MEMORY;
@@ -54,7 +54,7 @@ enum error pool_open_bells(struct master *m) {
 }
 
 void pool_close_bells(struct master *m) {
-    for (uint32_t i = 0; m->bells != NULL && i < m->segment->row_count; i++)
+    for (uint32_t i = 0; m->bells != NULL && i < m->rows; i++)
         close_fd(&m->bells[i]);
     free(m->bells);
     m->bells = NULL;
@@ -80,6 +80,7 @@ _Noreturn static void run_worker(struct master *m, const struct config *config, 
         .wake_master = m->wake,
         .pass = m->pass,
         .bells = m->bells,
+        .rows = m->rows,
         .master = m->pid,
         .generation = generation,
         .row = slot,

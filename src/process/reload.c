@@ -42,7 +42,7 @@ static bool load_fresh(struct master *m) {
     config_keep_fixed(&m->config, &m->fresh, &text);
     log_lines(&text, log_warning);
     buf_fini(&text);
-    if (2 * pool_target(&m->fresh) + SEGMENT_FIRST_WORKER_ROW > m->segment->row_count) {
+    if (2 * pool_target(&m->fresh) + SEGMENT_FIRST_WORKER_ROW > m->rows) {
         refuse_reload(m, "that many workers need a restart");
         return false;
     }

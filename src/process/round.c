@@ -3,6 +3,7 @@
 
 #include <stddef.h>
 #include <sys/epoll.h>
+#include <sys/socket.h>
 #include <unistd.h>
 
 #include "base/clock.h"
@@ -150,6 +151,10 @@ static void answer_sent(struct round *r, struct conn *c) {
 }
 
 static void write_answer(struct round *r, struct conn *c) {
+    /* After the last answer nothing more is served: whoever sends on learns it with nothing sent.
+     */
+    if (r->last_answers)
+        (void)shutdown(c->fd, SHUT_RD);
     enum error e = conn_write(c, r->service.now);
     if (e == OK) {
         answer_sent(r, c);

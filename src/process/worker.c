@@ -49,7 +49,7 @@ static void set_mode(struct worker *w, enum mode mode) {
     w->mode = mode;
     w->round.last_answers = mode == STOPPING;
     if (mode == STOPPING)
-        acceptor_accept_rest(&w->acceptor, &w->round);
+        acceptor_take_rest(&w->acceptor, &w->round);
     acceptor_stop(&w->acceptor);
     atomic_store_explicit(&w->row->state, WORKER_RETIRING, memory_order_relaxed);
 }
@@ -169,6 +169,9 @@ static enum disposal pass_on(void *context, int fd) {
 static enum disposal close_idle(void *context, int fd) {
     char byte;
     (void)context;
+    /* A request that has begun may still come to its end. */
+    if (recv(fd, &byte, 1, MSG_PEEK | MSG_DONTWAIT) > 0)
+        return KEPT;
     (void)shutdown(fd, SHUT_RD);
     return recv(fd, &byte, 1, MSG_PEEK | MSG_DONTWAIT) > 0 ? KEPT : DISPOSED;
 }

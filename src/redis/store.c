@@ -67,9 +67,8 @@ struct store {
     bool leave_when_idle; /* READONLY: look for the new master between two requests */
     int64_t left;         /* when that was last done; 0: never */
 
-    enum error reason; /* of the last failure */
-    int64_t fault_logged;
-    enum error fault_logged_reason;
+    enum error reason;                 /* of the last failure */
+    int64_t fault_logged[ERROR_COUNT]; /* when, by reason; 0: never */
 };
 
 static unsigned char read_buffer[READ_BYTES];
@@ -118,11 +117,9 @@ static void fail_sent(struct store *s, enum error e) {
 
 /* The same fault over and over is one line a minute. */
 static void log_fault(struct store *s, enum error e, int64_t now, const char *what) {
-    if (e == s->fault_logged_reason && s->fault_logged != 0 &&
-        now - s->fault_logged < SAME_FAULT_LOG_S * NS_PER_S)
+    if (s->fault_logged[e] != 0 && now - s->fault_logged[e] < SAME_FAULT_LOG_S * NS_PER_S)
         return;
-    s->fault_logged = now;
-    s->fault_logged_reason = e;
+    s->fault_logged[e] = now;
     log_warning("Redis: %s", what);
 }
 
@@ -273,7 +270,6 @@ static void step_handshake(struct store *s, bool whole, int64_t now) {
     s->state = READY;
     s->reason = OK;
     s->ready_since = s->last_reply = now;
-    s->fault_logged = 0;
     breaker_close(&s->segment->breaker);
     count_ready(s);
     note_policy(s, &result);
@@ -302,13 +298,18 @@ static void note_error_reply(struct store *s, const struct call *call, int64_t n
     }
 }
 
-/* Whose reply comes next: the first call's, if a command of it has left. NULL: nothing that was
- * asked is unanswered, so whatever comes belongs to nobody, and least of all to who asks next. */
+/* Whose reply comes next: the first call's, if a command of it has left, and for its last reply all
+ * of it (what is answered is freed, and must not be referenced by what is unsent). NULL: nothing
+ * that was asked is unanswered, so whatever comes belongs to nobody, and least of all to who asks
+ * next. */
 static struct call *expecting(struct store *s) {
     if (s->state == HANDSHAKE)
         return s->hello.unsent == 0 ? &s->greeting : NULL;
     struct call *first = s->waiting.first;
-    return first != NULL && first->from < s->sent ? first : NULL;
+    if (first == NULL || first->from >= s->sent)
+        return NULL;
+    bool is_last = first->got + 1 == first->wanted;
+    return is_last && first->to > s->sent ? NULL : first;
 }
 
 /* One more of the call's replies is whole. */
@@ -543,6 +544,13 @@ static void tick_deadline(struct store *s, int64_t now) {
     drop(s, E_BACKEND_TIMEOUT, now, "did not answer in time");
 }
 
+/* What was kept for the next connection does not wait for a Redis that is known to be away. */
+static void refuse_waiting(struct store *s) {
+    enum error reason = breaker_reason(&s->segment->breaker);
+    if (reason != OK && s->waiting.first != NULL)
+        fail_all(s, reason);
+}
+
 void store_tick(struct store *s, int64_t now) {
     if (s->readable && s->wire != NULL)
         read_replies(s, true, now);
@@ -550,6 +558,8 @@ void store_tick(struct store *s, int64_t now) {
     switch (s->state) {
     case CLOSED:
         maybe_connect(s, now);
+        if (s->state == CLOSED)
+            refuse_waiting(s);
         break;
     case CONNECTING:
     case HANDSHAKE:

@@ -514,8 +514,7 @@ START_TEST(metrics_asks_what_stats_asks) {
 }
 END_TEST
 
-/* --- docs/statistics.md ------------------------------------------------------------------------
- */
+/* --- docs/statistics.md ---------------------------------------------------------------------- */
 
 static const char *read_document(void) {
     static char text[65536];

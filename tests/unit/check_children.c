@@ -104,8 +104,7 @@ static void make_live(uint32_t slot, pid_t pid, uint32_t generation) {
     ck_assert_int_eq(children.slots[slot].state, CHILD_LIVE);
 }
 
-/* --- slots -------------------------------------------------------------------------------------
- */
+/* --- slots ----------------------------------------------------------------------------------- */
 
 START_TEST(slots_are_given_out_once) {
     for (uint32_t i = 0; i < WORKERS; i++) {
@@ -159,8 +158,7 @@ START_TEST(starting_child_is_promoted_when_its_row_says_ready) {
 }
 END_TEST
 
-/* --- leaving -----------------------------------------------------------------------------------
- */
+/* --- leaving --------------------------------------------------------------------------------- */
 
 START_TEST(dismissed_child_gets_the_signal_and_its_time) {
     pid_t pid = fork_sleeper();
@@ -264,8 +262,7 @@ START_TEST(dismissing_who_is_gone_is_no_fault) {
 }
 END_TEST
 
-/* --- obituaries --------------------------------------------------------------------------------
- */
+/* --- obituaries ------------------------------------------------------------------------------ */
 
 START_TEST(obituary_tells_end_age_route_and_load) {
     bool early;
@@ -373,8 +370,7 @@ START_TEST(death_is_told_from_departure) {
 }
 END_TEST
 
-/* --- the suite ---------------------------------------------------------------------------------
- */
+/* --- the suite ------------------------------------------------------------------------------- */
 
 static TCase *add_case(Suite *s, const char *name) {
     TCase *t = tcase_create(name);

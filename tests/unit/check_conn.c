@@ -63,8 +63,7 @@ static const struct web_request get = {.method = "GET", .target = "/echo?a"};
 static const struct web_request put = {
     .id = 9, .method = "PUT", .target = "/echo", .body = SLICE_INIT("body"), .close = true};
 
-/* --- one request -------------------------------------------------------------------------------
- */
+/* --- one request ----------------------------------------------------------------------------- */
 
 START_TEST(request_is_read_started_and_answered) {
     web_peer_request(&peer, &get);
@@ -145,8 +144,7 @@ START_TEST(nul_in_a_parameter_is_a_malformed_request) {
 }
 END_TEST
 
-/* --- bodies ------------------------------------------------------------------------------------
- */
+/* --- bodies ---------------------------------------------------------------------------------- */
 
 START_TEST(body_over_the_limit_is_discarded_and_told) {
     static char body[BODY_MAX + 1];
@@ -211,8 +209,7 @@ START_TEST(large_buffers_are_given_back) {
 }
 END_TEST
 
-/* --- more than one -----------------------------------------------------------------------------
- */
+/* --- more than one --------------------------------------------------------------------------- */
 
 START_TEST(early_bytes_wait_for_their_turn) {
     struct buf records = {0};
@@ -263,8 +260,7 @@ START_TEST(partial_request_is_dated_by_its_first_byte) {
 }
 END_TEST
 
-/* --- the end -----------------------------------------------------------------------------------
- */
+/* --- the end --------------------------------------------------------------------------------- */
 
 START_TEST(end_of_the_peer_is_told) {
     struct buf records = {0};
@@ -335,8 +331,7 @@ START_TEST(descriptor_is_closed_with_the_connection) {
 }
 END_TEST
 
-/* --- the suite ---------------------------------------------------------------------------------
- */
+/* --- the suite ------------------------------------------------------------------------------- */
 
 static TCase *add_case(Suite *s, const char *name) {
     TCase *t = tcase_create(name);

@@ -41,8 +41,7 @@ static enum error read_body(struct slice body) {
     return e;
 }
 
-/* --- good ones ---------------------------------------------------------------------------------
- */
+/* --- good ones ------------------------------------------------------------------------------- */
 
 static const struct {
     const char *body;
@@ -93,8 +92,7 @@ START_TEST(bodies_with_a_value_are_taken) {
 }
 END_TEST
 
-/* --- bad ones ----------------------------------------------------------------------------------
- */
+/* --- bad ones -------------------------------------------------------------------------------- */
 
 static const struct {
     struct slice body;
@@ -219,8 +217,7 @@ START_TEST(nesting_beyond_the_limit_is_refused) {
 }
 END_TEST
 
-/* --- what is said ------------------------------------------------------------------------------
- */
+/* --- what is said ---------------------------------------------------------------------------- */
 
 START_TEST(unknown_member_is_named_if_it_is_short) {
     struct buf body = {0};
@@ -249,8 +246,7 @@ START_TEST(limits_are_named) {
 }
 END_TEST
 
-/* --- limits ------------------------------------------------------------------------------------
- */
+/* --- limits ---------------------------------------------------------------------------------- */
 
 START_TEST(ttl_defaults_to_none_if_so_configured) {
     config.default_ttl = 0;
@@ -276,8 +272,7 @@ START_TEST(value_is_measured_to_the_byte) {
 }
 END_TEST
 
-/* --- bytes -------------------------------------------------------------------------------------
- */
+/* --- bytes ----------------------------------------------------------------------------------- */
 
 START_TEST(base64_is_put_back_as_bytes) {
     static const struct {
@@ -319,8 +314,7 @@ START_TEST(bytes_are_measured_not_their_base64) {
 }
 END_TEST
 
-/* --- header fields -----------------------------------------------------------------------------
- */
+/* --- header fields --------------------------------------------------------------------------- */
 
 START_TEST(type_and_coding_are_judged_before_the_body) {
     static const struct {
@@ -351,8 +345,7 @@ START_TEST(type_and_coding_are_judged_before_the_body) {
 }
 END_TEST
 
-/* --- the suite ---------------------------------------------------------------------------------
- */
+/* --- the suite ------------------------------------------------------------------------------- */
 
 static TCase *add_case(Suite *s, const char *name) {
     TCase *t = tcase_create(name);

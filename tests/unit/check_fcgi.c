@@ -70,8 +70,7 @@ static void fill(struct buf *b, size_t n, uint64_t seed) {
     b->n += n;
 }
 
-/* --- decoding ----------------------------------------------------------------------------------
- */
+/* --- decoding -------------------------------------------------------------------------------- */
 
 START_TEST(parameters_are_found) {
     struct buf pairs = {0};
@@ -278,8 +277,7 @@ START_TEST(requests_of_two_connections_are_kept_apart) {
 }
 END_TEST
 
-/* --- encoding ----------------------------------------------------------------------------------
- */
+/* --- encoding -------------------------------------------------------------------------------- */
 
 static void decode_any(void) {
     decode(&(struct web_request){.id = 7, .method = "GET", .target = "/"});
@@ -402,8 +400,7 @@ START_TEST(output_that_failed_is_told) {
 }
 END_TEST
 
-/* --- the suite ---------------------------------------------------------------------------------
- */
+/* --- the suite ------------------------------------------------------------------------------- */
 
 static TCase *add_case(Suite *s, const char *name) {
     TCase *t = tcase_create(name);

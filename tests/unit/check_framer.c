@@ -13,8 +13,7 @@
 
 enum { BODY_MAX = 100 };
 
-/* --- the second reader -------------------------------------------------------------------------
- */
+/* --- the second reader ----------------------------------------------------------------------- */
 
 /* What became of a stream: every request in it, written down, and what came last. */
 struct account {
@@ -165,8 +164,7 @@ static struct account expect(struct slice bytes, size_t body_max) {
     return a;
 }
 
-/* --- the framer, fed ---------------------------------------------------------------------------
- */
+/* --- the framer, fed ------------------------------------------------------------------------- */
 
 struct feeder {
     struct framer framer;
@@ -268,8 +266,7 @@ static void check_every_split(struct slice bytes, size_t body_max, unsigned requ
     account_fini(&expected);
 }
 
-/* --- streams -----------------------------------------------------------------------------------
- */
+/* --- streams --------------------------------------------------------------------------------- */
 
 static struct buf stream;
 
@@ -336,8 +333,7 @@ START_TEST(flags_other_than_keep_are_ignored) {
 }
 END_TEST
 
-/* --- bodies ------------------------------------------------------------------------------------
- */
+/* --- bodies ---------------------------------------------------------------------------------- */
 
 static char filler[BODY_MAX + 200];
 
@@ -468,8 +464,7 @@ START_TEST(body_without_end_is_hung_up_on) {
 }
 END_TEST
 
-/* --- what is refused ---------------------------------------------------------------------------
- */
+/* --- what is refused ------------------------------------------------------------------------- */
 
 /* A header alone is enough to refuse it: the peer cannot make us wait for the rest of nonsense. */
 static void check_refused_header(struct slice before, unsigned version, unsigned type,
@@ -545,8 +540,7 @@ START_TEST(begin_has_eight_bytes) {
 }
 END_TEST
 
-/* --- parameters --------------------------------------------------------------------------------
- */
+/* --- parameters ------------------------------------------------------------------------------ */
 
 /* A request with these bytes for its parameters, in records of `step`, and no body. */
 static void put_params(struct slice pairs, size_t step) {
@@ -711,8 +705,7 @@ START_TEST(nul_in_a_name_or_value_is_told) {
 }
 END_TEST
 
-/* --- random ------------------------------------------------------------------------------------
- */
+/* --- random ---------------------------------------------------------------------------------- */
 
 enum { MUTANTS = 12000, PIECES = 6 };
 
@@ -802,8 +795,7 @@ START_TEST(mutants_are_judged_as_the_second_reader_does) {
 }
 END_TEST
 
-/* --- the suite ---------------------------------------------------------------------------------
- */
+/* --- the suite ------------------------------------------------------------------------------- */
 
 static TCase *add_case(Suite *s, const char *name) {
     TCase *t = tcase_create(name);

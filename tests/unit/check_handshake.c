@@ -28,8 +28,7 @@ static void set(char text[CONFIG_TEXT_MAX], const char *value) {
     (void)snprintf(text, CONFIG_TEXT_MAX, "%s", value);
 }
 
-/* --- commands ----------------------------------------------------------------------------------
- */
+/* --- commands -------------------------------------------------------------------------------- */
 
 /* Takes a line "<type><number>" off what is queued. */
 static size_t take_number(struct slice *bytes, char type) {
@@ -131,8 +130,7 @@ START_TEST(every_policy_has_redis_name) {
 }
 END_TEST
 
-/* --- replies -----------------------------------------------------------------------------------
- */
+/* --- replies --------------------------------------------------------------------------------- */
 
 /* "+status", "-error" or a bulk string. */
 static void put_reply(const char *text) {
@@ -342,8 +340,7 @@ START_TEST(fault_has_no_password) {
 }
 END_TEST
 
-/* --- the suite ---------------------------------------------------------------------------------
- */
+/* --- the suite ------------------------------------------------------------------------------- */
 
 static TCase *add_case(Suite *s, const char *name) {
     TCase *t = tcase_create(name);

@@ -90,8 +90,7 @@ static void check_listens(const struct listener *l) {
     ck_assert_int_eq(fcntl(l->fd, F_GETFL) & O_NONBLOCK, O_NONBLOCK);
 }
 
-/* --- binding -----------------------------------------------------------------------------------
- */
+/* --- binding --------------------------------------------------------------------------------- */
 
 START_TEST(socket_is_bound_and_removed_at_the_end) {
     ck_assert_int_eq(listen_bind(&listener, &config), OK);
@@ -142,8 +141,7 @@ START_TEST(group_that_is_none_is_refused) {
 }
 END_TEST
 
-/* --- what lies at the path ----------------------------------------------------------------------
- */
+/* --- what lies at the path ------------------------------------------------------------------- */
 
 START_TEST(socket_of_a_dead_process_is_replaced) {
     close(listen_as_another(config.listen, 1));
@@ -232,8 +230,7 @@ START_TEST(longest_path_fits) {
 }
 END_TEST
 
-/* --- taking it over: descriptors 0 and 3 are a child's own -------------------------------------
- */
+/* --- taking it over: descriptors 0 and 3 are a child's own ----------------------------------- */
 
 enum { EXPECTED = 0, UNEXPECTED = 1 };
 
@@ -398,8 +395,7 @@ START_TEST(inherited_socket_is_closed_but_not_removed) {
 }
 END_TEST
 
-/* --- the suite ---------------------------------------------------------------------------------
- */
+/* --- the suite ------------------------------------------------------------------------------- */
 
 static TCase *add_case(Suite *s, const char *name) {
     TCase *t = tcase_create(name);

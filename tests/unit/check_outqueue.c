@@ -98,8 +98,7 @@ static void drain(void) {
     ck_assert_uint_eq(arrived, expected.n);
 }
 
-/* --- bytes -------------------------------------------------------------------------------------
- */
+/* --- bytes ----------------------------------------------------------------------------------- */
 
 START_TEST(command_is_an_array_of_bulk_strings) {
     static const char bytes[] = "*3\r\n$3\r\nSET\r\n$0\r\n\r\n$5\r\na\0\r\nb\r\n"
@@ -154,8 +153,7 @@ START_TEST(many_large_arguments_leave_in_order) {
 }
 END_TEST
 
-/* --- little at a time --------------------------------------------------------------------------
- */
+/* --- little at a time ------------------------------------------------------------------------ */
 
 static void put_random(uint64_t *seed) {
     struct slice args[8];
@@ -223,8 +221,7 @@ START_TEST(emptied_queue_gives_large_memory_back) {
 }
 END_TEST
 
-/* --- rollback ----------------------------------------------------------------------------------
- */
+/* --- rollback -------------------------------------------------------------------------------- */
 
 static void forget_since(struct outqueue_mark mark, size_t expected_bytes) {
     outqueue_rollback(&q, mark);
@@ -298,8 +295,7 @@ START_TEST(failed_command_is_rolled_back) {
 }
 END_TEST
 
-/* --- the end -----------------------------------------------------------------------------------
- */
+/* --- the end --------------------------------------------------------------------------------- */
 
 START_TEST(reset_forgets_what_is_unsent) {
     put((struct slice[]){SLICE("SET"), {large, MIB}}, 2);
@@ -329,8 +325,7 @@ START_TEST(broken_connection_is_told) {
 }
 END_TEST
 
-/* --- the suite ---------------------------------------------------------------------------------
- */
+/* --- the suite ------------------------------------------------------------------------------- */
 
 static TCase *add_case(Suite *s, const char *name) {
     TCase *t = tcase_create(name);

@@ -3,14 +3,13 @@
 
 #include <errno.h>
 #include <fcntl.h>
-#include <stdbool.h>
-#include <stdlib.h>
 #include <string.h>
 #include <sys/resource.h>
 #include <sys/socket.h>
 #include <unistd.h>
 
 #include "process/pass.h"
+#include "under_valgrind.h"
 
 enum { QUEUE_MAX = 5000 };
 
@@ -110,17 +109,11 @@ START_TEST(message_without_a_descriptor_is_an_error) {
 }
 END_TEST
 
-/* valgrind keeps limits to itself: the kernel never hears of them. */
-static bool limits_are_real(void) {
-    const char *preload = getenv("LD_PRELOAD");
-    return preload == NULL || strstr(preload, "vgpreload") == NULL;
-}
-
 /* The taker may open no more: the descriptor is cut off (MSG_CTRUNC), the queue goes on. */
 START_TEST(descriptor_without_room_is_lost_and_no_other) {
     struct rlimit before;
     int fd = -7;
-    if (!limits_are_real())
+    if (under_valgrind())
         return;
     ck_assert_int_eq(pass_give(&pass, pair[0]), OK);
     ck_assert_int_eq(pass_give(&pass, pair[0]), OK);

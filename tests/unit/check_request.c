@@ -110,8 +110,7 @@ static bool has_field(const char *line) {
     return has;
 }
 
-/* --- the target --------------------------------------------------------------------------------
- */
+/* --- the target ------------------------------------------------------------------------------ */
 
 START_TEST(target_is_routed_and_its_key_decoded) {
     ck_assert_int_eq(start("GET", "/thing/a%2Fb%20%C3%A9"), STEP_WAIT);
@@ -207,8 +206,7 @@ START_TEST(key_of_one_byte_too_many_is_refused) {
 }
 END_TEST
 
-/* --- the query ---------------------------------------------------------------------------------
- */
+/* --- the query ------------------------------------------------------------------------------- */
 
 START_TEST(query_does_not_turn_a_change_into_another) {
     static const struct {
@@ -251,8 +249,7 @@ START_TEST(query_is_handed_on_raw) {
 }
 END_TEST
 
-/* --- the body ----------------------------------------------------------------------------------
- */
+/* --- the body -------------------------------------------------------------------------------- */
 
 START_TEST(length_agrees_with_what_came) {
     static const struct {
@@ -332,8 +329,7 @@ START_TEST(handler_sees_body_type_coding_and_time) {
 }
 END_TEST
 
-/* --- methods -----------------------------------------------------------------------------------
- */
+/* --- methods --------------------------------------------------------------------------------- */
 
 START_TEST(options_are_answered_for_every_path_there_is) {
     ck_assert_int_eq(start("OPTIONS", "/thing/a"), STEP_ANSWER);
@@ -368,8 +364,7 @@ START_TEST(other_methods_are_told_what_is_allowed) {
 }
 END_TEST
 
-/* --- what the decoder says ---------------------------------------------------------------------
- */
+/* --- what the decoder says ------------------------------------------------------------------- */
 
 START_TEST(faults_of_the_decoder_come_first) {
     struct request_params params = {
@@ -389,8 +384,7 @@ START_TEST(request_without_method_or_target_is_malformed) {
 }
 END_TEST
 
-/* --- from one request to the next --------------------------------------------------------------
- */
+/* --- from one request to the next ------------------------------------------------------------ */
 
 START_TEST(call_comes_back_to_the_same_route) {
     ck_assert_int_eq(start("DELETE", "/thing/a"), STEP_WAIT);
@@ -420,8 +414,7 @@ START_TEST(reset_leaves_nothing_of_the_request_before) {
 }
 END_TEST
 
-/* --- the suite ---------------------------------------------------------------------------------
- */
+/* --- the suite ------------------------------------------------------------------------------- */
 
 static TCase *add_case(Suite *s, const char *name) {
     TCase *t = tcase_create(name);

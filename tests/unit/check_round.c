@@ -42,8 +42,7 @@ static void teardown(void) {
     rig_teardown(&rig);
 }
 
-/* --- steps -------------------------------------------------------------------------------------
- */
+/* --- steps ----------------------------------------------------------------------------------- */
 
 static void pass(int64_t ms) {
     rig.service.now += ms * NS_PER_MS;
@@ -121,8 +120,7 @@ static uint64_t requests_counted(const char *route, int class) {
         &rig.service.row->requests[i < echo_routes.count ? i : STATS_ROUTES - 1][class - 1]);
 }
 
-/* --- requests ----------------------------------------------------------------------------------
- */
+/* --- requests -------------------------------------------------------------------------------- */
 
 START_TEST(request_comes_in_and_answer_goes_out) {
     add(0);
@@ -282,8 +280,7 @@ START_TEST(body_over_the_limit_is_thrown_away_and_answered) {
 }
 END_TEST
 
-/* --- smuggling ---------------------------------------------------------------------------------
- */
+/* --- smuggling ------------------------------------------------------------------------------- */
 
 /* A body that is itself a request must never be read as one, whatever happens to the request that
  * carries it. */
@@ -334,8 +331,7 @@ START_TEST(request_in_a_body_never_runs) {
 }
 END_TEST
 
-/* --- Redis -------------------------------------------------------------------------------------
- */
+/* --- Redis ----------------------------------------------------------------------------------- */
 
 START_TEST(request_waits_for_redis) {
     rig_connect(&rig);
@@ -469,8 +465,7 @@ START_TEST(requests_in_flight_have_a_deadline) {
 }
 END_TEST
 
-/* --- peers that leave --------------------------------------------------------------------------
- */
+/* --- peers that leave ------------------------------------------------------------------------ */
 
 START_TEST(idle_peer_that_leaves_is_forgotten) {
     add(0);
@@ -595,8 +590,7 @@ START_TEST(nonsense_is_hung_up_on_and_counted) {
 }
 END_TEST
 
-/* --- peers that stop ---------------------------------------------------------------------------
- */
+/* --- peers that stop ------------------------------------------------------------------------- */
 
 static void tick(int64_t ms) {
     pass(ms);
@@ -724,8 +718,7 @@ START_TEST(request_that_waits_for_us_is_not_overdue) {
 }
 END_TEST
 
-/* --- too much ----------------------------------------------------------------------------------
- */
+/* --- too much -------------------------------------------------------------------------------- */
 
 START_TEST(so_many_requests_are_taken_in_a_turn) {
     for (int i = 0; i < PEERS; i++) {
@@ -823,8 +816,7 @@ START_TEST(nothing_is_taken_above_the_limits) {
 }
 END_TEST
 
-/* --- passing on --------------------------------------------------------------------------------
- */
+/* --- passing on ------------------------------------------------------------------------------ */
 
 static int disposed[PEERS];
 static int disposals;
@@ -898,8 +890,7 @@ START_TEST(connections_that_cannot_be_passed_on_are_kept) {
 }
 END_TEST
 
-/* --- the end -----------------------------------------------------------------------------------
- */
+/* --- the end --------------------------------------------------------------------------------- */
 
 START_TEST(round_can_end_at_any_time) {
     make_every_kind();
@@ -915,8 +906,7 @@ START_TEST(round_can_end_at_any_time) {
 }
 END_TEST
 
-/* --- the suite ---------------------------------------------------------------------------------
- */
+/* --- the suite ------------------------------------------------------------------------------- */
 
 static TCase *add_case(Suite *s, const char *name) {
     TCase *t = tcase_create(name);

@@ -26,8 +26,7 @@ static const struct route rows[ROWS] = {
 
 static const struct route_table table = {rows, ROWS};
 
-/* --- finding -----------------------------------------------------------------------------------
- */
+/* --- finding --------------------------------------------------------------------------------- */
 
 static const struct {
     enum method method;
@@ -99,8 +98,7 @@ START_TEST(no_path_is_not_found) {
 }
 END_TEST
 
-/* --- Allow -------------------------------------------------------------------------------------
- */
+/* --- Allow ----------------------------------------------------------------------------------- */
 
 static const struct {
     const char *path;
@@ -127,8 +125,7 @@ START_TEST(allow_lists_what_the_path_takes) {
 }
 END_TEST
 
-/* --- methods -----------------------------------------------------------------------------------
- */
+/* --- methods --------------------------------------------------------------------------------- */
 
 START_TEST(methods_are_read_exactly) {
     static const struct {
@@ -156,8 +153,7 @@ START_TEST(methods_are_read_exactly) {
 }
 END_TEST
 
-/* --- the service's own table -------------------------------------------------------------------
- */
+/* --- the service's own table ----------------------------------------------------------------- */
 
 START_TEST(every_row_of_the_table_can_be_reached) {
     for (size_t i = 0; i < api_routes.count; i++) {

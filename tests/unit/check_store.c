@@ -65,8 +65,7 @@ static void teardown(void) {
     ck_assert_int_eq(log_open("", LOG_LEVEL_INFO), OK);
 }
 
-/* --- steps -------------------------------------------------------------------------------------
- */
+/* --- steps ----------------------------------------------------------------------------------- */
 
 static void pass(int64_t ms) {
     now += ms * NS_PER_MS;
@@ -180,8 +179,7 @@ static uint64_t counted(enum stat_id id) {
     return stats_read(&row->counter[id]);
 }
 
-/* --- connecting --------------------------------------------------------------------------------
- */
+/* --- connecting ------------------------------------------------------------------------------ */
 
 START_TEST(it_connects_and_is_ready_after_the_handshake) {
     ck_assert(!store_get_status(store).ready);
@@ -295,8 +293,7 @@ START_TEST(probe_brings_the_service_back) {
 }
 END_TEST
 
-/* --- a handshake that fails --------------------------------------------------------------------
- */
+/* --- a handshake that fails ------------------------------------------------------------------ */
 
 static void check_refused(enum error e) {
     check_dropped();
@@ -371,8 +368,7 @@ START_TEST(handshake_has_a_deadline) {
 }
 END_TEST
 
-/* --- replies -----------------------------------------------------------------------------------
- */
+/* --- replies --------------------------------------------------------------------------------- */
 
 START_TEST(replies_go_to_their_calls_in_order) {
     connect_to_redis();
@@ -560,8 +556,7 @@ START_TEST(call_can_be_used_again) {
 }
 END_TEST
 
-/* --- bytes that nobody asked for ---------------------------------------------------------------
- */
+/* --- bytes that nobody asked for ------------------------------------------------------------- */
 
 /* Redis sends this while nothing is asked. However it is cut, no call may ever get it. */
 static void check_surplus(const char *surplus, size_t n) {
@@ -714,8 +709,7 @@ START_TEST(reply_without_end_is_not_carried) {
 }
 END_TEST
 
-/* --- the end of a connection -------------------------------------------------------------------
- */
+/* --- the end of a connection ----------------------------------------------------------------- */
 
 /* The replies that are whole are delivered; the rest fail at once, not at their deadline; what has
  * not left waits for the next connection. */
@@ -931,8 +925,7 @@ START_TEST(store_can_be_closed_at_any_time) {
 }
 END_TEST
 
-/* --- time --------------------------------------------------------------------------------------
- */
+/* --- time ------------------------------------------------------------------------------------ */
 
 START_TEST(deadline_of_the_first_ends_the_pipeline) {
     connect_to_redis();
@@ -1135,8 +1128,7 @@ START_TEST(next_deadline_is_never_far_and_never_missed) {
 }
 END_TEST
 
-/* --- large values out --------------------------------------------------------------------------
- */
+/* --- large values out ------------------------------------------------------------------------ */
 
 START_TEST(large_values_leave_from_where_they_lie) {
     enum { VALUES = 3 };
@@ -1174,8 +1166,7 @@ START_TEST(large_values_leave_from_where_they_lie) {
 }
 END_TEST
 
-/* --- error replies -----------------------------------------------------------------------------
- */
+/* --- error replies --------------------------------------------------------------------------- */
 
 START_TEST(error_reply_belongs_to_its_own_call) {
     connect_to_redis();
@@ -1241,8 +1232,7 @@ START_TEST(replica_is_left_when_nothing_is_asked) {
 }
 END_TEST
 
-/* --- the breaker -------------------------------------------------------------------------------
- */
+/* --- the breaker ----------------------------------------------------------------------------- */
 
 /* Another worker could not connect: who has a connection goes on. When Redis stopped answering,
  * nobody does. */
@@ -1275,8 +1265,7 @@ START_TEST(worker_without_a_connection_heeds_no_entry) {
 }
 END_TEST
 
-/* --- TCP ---------------------------------------------------------------------------------------
- */
+/* --- TCP ------------------------------------------------------------------------------------- */
 
 static void use_tcp(int port) {
     config.redis_socket[0] = '\0';
@@ -1346,8 +1335,7 @@ START_TEST(address_that_is_never_found_has_a_deadline) {
 }
 END_TEST
 
-/* --- the suite ---------------------------------------------------------------------------------
- */
+/* --- the suite ------------------------------------------------------------------------------- */
 
 static TCase *add_case(Suite *s, const char *name) {
     TCase *t = tcase_create(name);

@@ -84,8 +84,7 @@ void records_put_request(struct buf *out, const struct web_request *request) {
     require(!buf_failed(out));
 }
 
-/* --- answers -----------------------------------------------------------------------------------
- */
+/* --- answers --------------------------------------------------------------------------------- */
 
 static void split_answer(struct web_answer *answer) {
     struct slice text = buf_slice(&answer->text);
