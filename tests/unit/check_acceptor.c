@@ -54,6 +54,7 @@ static void setup(void) {
     address = (struct sockaddr_un){.sun_family = AF_UNIX};
     temp_dir_join(&dir, "socket", address.sun_path, sizeof(address.sun_path));
     inherit = (struct inherit){
+        .rows = ROWS,
         .config = &rig.config,
         .routes = rig.service.routes,
         .segment = rig.service.segment,
@@ -264,10 +265,10 @@ END_TEST
 START_TEST(all_who_wait_are_accepted_before_a_stop) {
     for (int i = 0; i < 5; i++)
         connect_web(i);
-    acceptor_accept_rest(&acceptor, &r);
+    acceptor_take_rest(&acceptor, &r);
     ck_assert_uint_eq(r.connections, 5);
     ck_assert_uint_eq(counted(STAT_connections_accepted), 5);
-    acceptor_accept_rest(&acceptor, &r);
+    acceptor_take_rest(&acceptor, &r);
     ck_assert_uint_eq(r.connections, 5);
 }
 END_TEST
