@@ -645,6 +645,25 @@ START_TEST(reply_to_the_first_command_may_come_before_the_last_has_left) {
 }
 END_TEST
 
+/* But nobody can have carried out a command that has not left. */
+START_TEST(reply_before_the_end_of_its_command_is_a_surplus) {
+    char *value = malloc(MIB);
+    ck_assert_ptr_nonnull(value);
+    memset(value, 'v', MIB);
+    connect_to_redis();
+    begin(0);
+    store_append(store, &calls[0], (struct slice[]){SLICE("SET"), SLICE("a"), {value, MIB}}, 3);
+    store_commit(store, &calls[0], now);
+    store_flush(store, now);
+    ck_assert_uint_gt(store_unsent_bytes(store), 0);
+    redis_says("+OK\r\n");
+    check_failed(0, E_BACKEND_UNAVAILABLE, false);
+    check_dropped();
+    ck_assert_uint_eq(store_unsent_bytes(store), 0);
+    free(value);
+}
+END_TEST
+
 START_TEST(surplus_behind_the_handshake_is_no_reply) {
     connect_up_to_handshake();
     ask(0, "a");
@@ -838,6 +857,19 @@ START_TEST(waiting_for_the_next_connection_keeps_its_deadline) {
     pass(1);
     turn();
     check_failed(0, E_BACKEND_TIMEOUT, true);
+}
+END_TEST
+
+/* Another worker has found out that Redis is away. */
+START_TEST(waiting_for_a_redis_that_is_away_is_over) {
+    connect_to_redis();
+    ask(0, "a");
+    fake_redis_hang_up(&redis);
+    (void)look();
+    check_none_done();
+    breaker_connect_failed(&segment->breaker, E_BACKEND_LOADING, now);
+    turn();
+    check_failed(0, E_BACKEND_LOADING, true);
 }
 END_TEST
 
@@ -1370,6 +1402,7 @@ Suite *suite_store(void) {
     tcase_add_loop_test(t, surplus_behind_a_reply_ends_the_connection, 0, 4);
     tcase_add_test(t, reply_before_its_command_is_a_surplus);
     tcase_add_test(t, reply_to_the_first_command_may_come_before_the_last_has_left);
+    tcase_add_test(t, reply_before_the_end_of_its_command_is_a_surplus);
     tcase_add_test(t, surplus_behind_the_handshake_is_no_reply);
     tcase_add_test(t, what_is_no_reply_ends_the_connection);
     tcase_add_test(t, reply_without_end_is_not_carried);
@@ -1380,6 +1413,7 @@ Suite *suite_store(void) {
     tcase_add_test(t, eof_when_idle_is_noticed_at_once);
     tcase_add_test(t, what_has_left_fails_and_what_has_not_waits);
     tcase_add_test(t, waiting_for_the_next_connection_keeps_its_deadline);
+    tcase_add_test(t, waiting_for_a_redis_that_is_away_is_over);
     tcase_add_test(t, waiting_for_a_connection_that_fails_is_over);
     tcase_add_test(t, lost_connection_is_made_again);
     tcase_add_test(t, connection_that_is_not_trusted_ends);
