@@ -2,8 +2,8 @@
  * A FastCGI connection: its socket, its buffers and the one request it carries at a time. It reads
  * until a request is whole, and writes what it can; when to do either is the worker's business.
  *
- * Sockets are registered edge-triggered and once: readiness is remembered here, so nothing spins on
- * a peer that hung up, and no epoll_ctl is spent on changing one's mind.
+ * Sockets are registered edge-triggered: readiness is remembered here, so nothing spins on
+ * a peer that hung up, and epoll_ctl is called again only for an answer that cannot be sent at once.
  */
 #ifndef LARDER_PROCESS_CONN_H
 #define LARDER_PROCESS_CONN_H
@@ -14,6 +14,7 @@
 #include "base/buf.h"
 #include "base/error.h"
 #include "base/stats.h"
+#include "base/watch.h"
 #include "http/fcgi.h"
 #include "http/framer.h"
 #include "http/request.h"
@@ -31,10 +32,10 @@ struct conn {
 
     int fd;
     enum conn_state state;
-    bool registered; /* in the epoll set */
-    bool readable;   /* bytes or EOF may be there to read */
-    bool closing;    /* the peer sends no more: the end comes with no further edge */
-    bool hung_up;    /* the peer is gone: nobody will read the answer */
+    enum watch watch; /* what the epoll set reports */
+    bool readable;    /* bytes or EOF may be there to read */
+    bool closing;     /* the peer sends no more: the end comes with no further edge */
+    bool hung_up;     /* the peer is gone: nobody will read the answer */
 
     struct buf in;
     struct framer framer;

@@ -106,17 +106,8 @@ static void count_protocol_error(struct round *r, enum error e) {
         stats_add(&r->service.row->counter[STAT_protocol_errors], 1);
 }
 
-/* One registration for the connection's whole life; readiness that is there already is reported. */
-static bool watch(struct round *r, struct conn *c) {
-    struct epoll_event event = {EPOLLIN | EPOLLOUT | EPOLLRDHUP | EPOLLET, {.ptr = c}};
-    if (!c->registered && epoll_ctl(r->epoll, EPOLL_CTL_ADD, c->fd, &event) != 0)
-        return false;
-    c->registered = true;
-    return true;
-}
-
-static void watch_or_close(struct round *r, struct conn *c) {
-    if (!watch(r, c))
+static void watch_or_close(struct round *r, struct conn *c, enum watch wanted) {
+    if (!watch_set(r->epoll, c->fd, c, &c->watch, wanted))
         close_conn(r, c);
 }
 
@@ -144,7 +135,7 @@ static void answer_sent(struct round *r, struct conn *c) {
         close_conn(r, c);
         return;
     }
-    if (!watch(r, c))
+    if (!watch_set(r->epoll, c->fd, c, &c->watch, WATCH_READ))
         close_conn(r, c);
     else if (c->readable || c->in.n > 0)
         push_ready(r, c);
@@ -160,7 +151,7 @@ static void write_answer(struct round *r, struct conn *c) {
         answer_sent(r, c);
     } else if (e == E_AGAIN) {
         c->state = CONN_WRITING;
-        watch_or_close(r, c);
+        watch_or_close(r, c, WATCH_WRITE);
     } else {
         close_conn(r, c);
     }
@@ -228,7 +219,7 @@ static void read_and_take(struct round *r, struct conn *c) {
     } else if (e == E_AGAIN && c->readable) {
         push_ready(r, c);
     } else if (e == E_AGAIN) {
-        watch_or_close(r, c);
+        watch_or_close(r, c, WATCH_READ);
     } else {
         count_protocol_error(r, e);
         close_conn(r, c);
@@ -316,7 +307,7 @@ void round_dispose_idle(struct round *r, enum disposal (*dispose)(void *context,
             continue;
         /* Another process may have the same open socket by now: it would go on reporting to our
          * epoll set even after our descriptor is closed. */
-        if (c->registered)
+        if (c->watch != WATCH_NOT)
             (void)epoll_ctl(r->epoll, EPOLL_CTL_DEL, c->fd, NULL);
         close_conn(r, c);
     }

@@ -18,6 +18,7 @@
 
 #include "base/clock.h"
 #include "base/log.h"
+#include "base/watch.h"
 #include "redis/breaker.h"
 #include "redis/handshake.h"
 #include "redis/outqueue.h"
@@ -48,6 +49,7 @@ struct store {
     struct outqueue hello; /* the handshake's commands */
     struct outqueue out;   /* the requests' commands */
     bool writable;         /* cleared by a short write until EPOLLOUT */
+    enum watch watch;      /* of the wire's descriptor */
     bool readable;         /* more may be there than was read in this turn */
     uint64_t appended;     /* bytes of request commands since the last drop */
     uint64_t sent;
@@ -128,6 +130,7 @@ static void log_fault(struct store *s, enum error e, int64_t now, const char *wh
 static void hang_up(struct store *s, enum error e, int64_t now, const char *what) {
     log_fault(s, e, now, what);
     wire_close(&s->wire);
+    s->watch = WATCH_NOT;
     bool flapping = s->state == READY && now - s->ready_since < FLAP_MS * NS_PER_MS;
     s->connect_after = flapping ? now + FLAP_DELAY_MS * NS_PER_MS : now;
     s->state = CLOSED;
@@ -182,9 +185,15 @@ static bool open_wire(struct store *s) {
     return true;
 }
 
+static const char CANNOT_WATCH[] = "the connection cannot be watched; is memory out?";
+
+static bool watch(struct store *s, enum watch wanted) {
+    return watch_set(s->epoll, wire_fd(s->wire), s->tag, &s->watch, wanted);
+}
+
 static void set_up_wire(struct store *s, int64_t now) {
     char what[256];
-    struct epoll_event event = {EPOLLIN | EPOLLOUT | EPOLLRDHUP | EPOLLET, {.ptr = s->tag}};
+    bool tcp = s->config->redis_socket[0] == '\0';
     if (s->wire == NULL) {
         connect_failed(s, E_OUT_OF_MEMORY, now, "memory is out for a connection");
         return;
@@ -194,13 +203,13 @@ static void set_up_wire(struct store *s, int64_t now) {
         connect_failed(s, E_BACKEND_UNAVAILABLE, now, what);
         return;
     }
-    if (epoll_ctl(s->epoll, EPOLL_CTL_ADD, wire_fd(s->wire), &event) != 0) {
+    if (!watch(s, tcp ? WATCH_WRITE : WATCH_READ)) {
         (void)snprintf(what, sizeof(what), "cannot watch the connection: %s", strerror(errno));
         connect_failed(s, E_OUT_OF_MEMORY, now, what);
         return;
     }
     /* A Unix socket is connected or refused at once; a TCP one says so by EPOLLOUT. */
-    if (s->config->redis_socket[0] != '\0')
+    if (!tcp)
         begin_handshake(s);
 }
 
@@ -485,6 +494,8 @@ void store_flush(struct store *s, int64_t now) {
     if (q == &s->out)
         s->sent += (uint64_t)n;
     s->writable = q->unsent == 0;
+    if (!s->writable && !watch(s, WATCH_WRITE))
+        drop_broken(s, now, CANNOT_WATCH);
 }
 
 void store_on_event(struct store *s, uint32_t events, int64_t now) {
@@ -496,8 +507,13 @@ void store_on_event(struct store *s, uint32_t events, int64_t now) {
         if (s->state != HANDSHAKE)
             return;
     }
-    if ((events & EPOLLOUT) != 0)
+    if ((events & EPOLLOUT) != 0) {
         s->writable = true;
+        if (!watch(s, WATCH_READ)) {
+            drop_broken(s, now, CANNOT_WATCH);
+            return;
+        }
+    }
     const uint32_t closing = EPOLLRDHUP | EPOLLHUP | EPOLLERR;
     if ((events & (EPOLLIN | closing)) != 0)
         read_replies(s, (events & closing) != 0, now);

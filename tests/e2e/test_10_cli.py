@@ -37,6 +37,7 @@ OPTIONS = [
     ("max_requests", "LARDER_MAX_REQUESTS", "0"),
     ("drain_timeout", "LARDER_DRAIN_TIMEOUT", "5000"),
     ("watchdog_timeout", "LARDER_WATCHDOG_TIMEOUT", "10000"),
+    ("batch_scheduling", "LARDER_BATCH_SCHEDULING", "yes"),
     ("redis_url", "REDIS_URL", None),
     ("redis_host", "REDIS_HOST", "localhost"),
     ("redis_port", "REDIS_PORT", "6379"),

@@ -483,6 +483,36 @@ def test_recycling(own: Own) -> None:
     assert counted["worker_deaths"] == 0 and counted["worker_starts"] >= 5
 
 
+def test_batch_scheduling(new_redis: NewRedis, new_larder: NewLarder) -> None:
+    """Workers are batch tasks; not if that is switched off, by a reload too."""
+    def policies() -> set[int]:
+        return {os.sched_getscheduler(pid) for pid in larder.workers()}
+
+    larder = new_larder(new_redis())
+    conf = larder.directory / "larder.conf"
+    conf.write_text("")
+    larder.options["config"] = conf
+    larder.start()
+    assert policies() == {os.SCHED_BATCH}
+    assert os.sched_getscheduler(larder.pid) == os.SCHED_OTHER, "the master is in no hurry, ever"
+    conf.write_text("batch_scheduling = no\n")
+    larder.signal(signal.SIGHUP)
+    wait_generation(larder, 2)
+    assert policies() == {os.SCHED_OTHER}
+
+
+def test_chosen_scheduling(new_larder: NewLarder) -> None:
+    """A policy that the service manager gave stays."""
+    larder = new_larder()
+    before = os.sched_getscheduler(0)
+    os.sched_setscheduler(0, os.SCHED_IDLE, os.sched_param(0))
+    try:
+        larder.start()
+    finally:
+        os.sched_setscheduler(0, before, os.sched_param(0))
+    assert {os.sched_getscheduler(pid) for pid in larder.workers()} == {os.SCHED_IDLE}
+
+
 # --- log -----------------------------------------------------------------------------------------
 
 def test_log_reopen(new_redis: NewRedis, new_larder: NewLarder) -> None:
