@@ -3,7 +3,8 @@
  * until a request is whole, and writes what it can; when to do either is the worker's business.
  *
  * Sockets are registered edge-triggered: readiness is remembered here, so nothing spins on
- * a peer that hung up, and epoll_ctl is called again only for an answer that cannot be sent at once.
+ * a peer that hung up, and epoll_ctl is called again only for an answer that cannot be sent at
+ * once.
  */
 #ifndef LARDER_PROCESS_CONN_H
 #define LARDER_PROCESS_CONN_H

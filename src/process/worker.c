@@ -112,9 +112,10 @@ static bool add_source(struct worker *w, int fd, uint32_t events, void *tag) {
     return epoll_ctl(w->epoll, EPOLL_CTL_ADD, fd, &event) == 0;
 }
 
-/* Who wakes a worker, the web server or Redis, is in the middle of its own work. Run as a batch task,
- * the worker doesn't push it aside: it finds more requests and replies at once when its turn comes,
- * and all three switch less often (docs/performance.md). A policy that somebody chose stays. */
+/* Who wakes a worker, the web server or Redis, is in the middle of its own work. Run as a batch
+ * task, the worker doesn't push it aside: it finds more requests and replies at once when its turn
+ * comes, and all three switch less often (docs/performance.md). A policy that somebody chose stays.
+ */
 static void schedule_as_batch(void) {
     const struct sched_param priority = {0};
     if (sched_getscheduler(0) == SCHED_OTHER && sched_setscheduler(0, SCHED_BATCH, &priority) != 0)
