@@ -3,8 +3,8 @@
  *
  * The library's system layer (fcgios.h) is called through the dynamic linker, so the functions
  * below, exported from the executable, take its place: OS_Read reads the request that is being
- * decoded, OS_Write appends to the answer that is being encoded, and nothing is ever accepted,
- * waited for or closed. libfcgi's own layer would block in read() for one silent peer, linger for
+ * decoded, OS_Write swallows what libfcgi would send, and nothing is ever accepted, waited for or
+ * closed. libfcgi's own layer would block in read() for one silent peer, linger for
  * seconds in close(), and install signal handlers in OS_LibInit.
  */
 #include "http/fcgi.h"
@@ -21,19 +21,11 @@
 /* Not a descriptor: should libfcgi's own layer ever get it, it fails at once. */
 enum { NO_DESCRIPTOR = INT_MAX };
 
-struct fcgi {
-    FCGX_Request request;
-    struct slice input; /* what OS_Read has not given out yet */
-    struct buf head;
-};
-
-/* The connection that libfcgi is working for. The worker has one thread, and libfcgi returns before
+/* The request that libfcgi is working on. The worker has one thread, and libfcgi returns before
  * anything else runs. */
-static struct {
-    struct slice *input;
-    struct buf *output;
-    unsigned reads, writes;
-} current;
+static FCGX_Request request;
+static struct slice input; /* what OS_Read has not given out yet */
+static unsigned reads, writes;
 
 /* --- libfcgi's system layer ------------------------------------------------------------------ */
 
@@ -44,21 +36,20 @@ int OS_LibInit(int stdioFds[3]) {
 
 int OS_Read(int fd, char *buffer, size_t length) {
     (void)fd;
-    current.reads++;
-    if (current.input == NULL)
+    reads++;
+    size_t n = input.n < length ? input.n : length;
+    if (n == 0)
         return 0;
-    size_t n = current.input->n < length ? current.input->n : length;
-    memcpy(buffer, current.input->p, n);
-    current.input->p += n;
-    current.input->n -= n;
+    memcpy(buffer, input.p, n);
+    input.p += n;
+    input.n -= n;
     return (int)n;
 }
 
 int OS_Write(int fd, char *buffer, size_t length) {
     (void)fd;
-    current.writes++;
-    if (current.output != NULL)
-        buf_put(current.output, buffer, length);
+    (void)buffer;
+    writes++;
     return (int)length;
 }
 
@@ -84,23 +75,6 @@ int OS_Accept(int socket, int fail_on_intr, const char *addresses) {
 
 /* --- decoding -------------------------------------------------------------------------------- */
 
-struct fcgi *fcgi_open(void) {
-    struct fcgi *f = calloc(1, sizeof(*f));
-    if (f != NULL)
-        (void)FCGX_InitRequest(&f->request, -1, 0);
-    return f;
-}
-
-void fcgi_close(struct fcgi **fp) {
-    struct fcgi *f = *fp;
-    if (f == NULL)
-        return;
-    FCGX_Free(&f->request, 0);
-    buf_fini(&f->head);
-    free(f);
-    *fp = NULL;
-}
-
 /* Which parameters the service reads, and where they go. */
 static const struct {
     const char *name;
@@ -122,79 +96,77 @@ static const struct {
 enum { WANTED = sizeof(wanted) / sizeof(wanted[0]) };
 
 /* One pass over the environment; which copy of a parameter counts must not depend on who reads it,
- * so a second one is an error. */
-static void index_params(char **environment, struct request_params *params) {
-    bool seen[WANTED] = {false};
+ * so a second one is an error. Gives the sum of the lengths. */
+static size_t index_params(char **environment, struct slice found[WANTED], bool *twice) {
+    size_t bytes = 0;
     for (char **entry = environment; *entry != NULL; entry++) {
-        char initial = (*entry)[0];
-        if (initial != 'R' && initial != 'C' && initial != 'H')
-            continue;
+        const char *text = *entry;
         for (size_t i = 0; i < WANTED; i++) {
-            if (strncmp(*entry, wanted[i].name, wanted[i].length) != 0)
+            if (text[0] != wanted[i].name[0] ||
+                strncmp(text, wanted[i].name, wanted[i].length) != 0)
                 continue;
-            if (seen[i])
-                params->error = E_DUPLICATE_FIELD;
-            seen[i] = true;
-            struct slice *value = (struct slice *)(void *)((char *)params + wanted[i].offset);
-            *value = slice_of(*entry + wanted[i].length);
+            *twice = *twice || found[i].p != NULL;
+            bytes -= found[i].n;
+            found[i] = slice_of(text + wanted[i].length);
+            bytes += found[i].n;
             break;
         }
     }
+    return bytes;
 }
 
-static enum error read_body(FCGX_Stream *in, size_t n, struct buf *body) {
+/* Copies them: libfcgi's own end with the request. */
+static enum error read_params(struct request_params *params, struct buf *strings) {
+    struct slice found[WANTED] = {{0}};
+    bool twice = false;
+    if (!buf_reserve(strings, index_params(request.envp, found, &twice)))
+        return E_OUT_OF_MEMORY;
+    for (size_t i = 0; i < WANTED; i++) {
+        if (found[i].p == NULL)
+            continue;
+        struct slice *value = (struct slice *)(void *)((char *)params + wanted[i].offset);
+        *value = (struct slice){strings->p + strings->n, found[i].n};
+        buf_put_slice(strings, found[i]);
+    }
+    if (twice)
+        params->error = E_DUPLICATE_FIELD;
+    return OK;
+}
+
+static enum error read_body(size_t n, struct buf *body) {
     if (n == 0)
         return OK;
     if (n > INT_MAX || !buf_reserve(body, n))
         return E_OUT_OF_MEMORY;
-    int got = FCGX_GetStr(body->p + body->n, (int)n, in);
+    int got = FCGX_GetStr(body->p + body->n, (int)n, request.in);
     if (got < 0 || (size_t)got != n)
         return E_PROTOCOL;
     body->n += n;
     return OK;
 }
 
-enum error fcgi_decode(struct fcgi *f, struct slice records, size_t body_bytes,
-                       struct request_params *params, struct buf *body) {
-    *params = (struct request_params){0};
-    f->input = records;
-    current.input = &f->input;
-    f->request.ipcFd = NO_DESCRIPTOR;
-    f->request.keepConnection = 1;
+/* False when libfcgi finds the records broken. */
+static bool accept_records(struct slice records) {
+    input = records;
+    request.ipcFd = NO_DESCRIPTOR;
+    request.keepConnection = 1;
+    return FCGX_Accept_r(&request) == 0;
+}
+
+enum error fcgi_decode(struct slice records, size_t body_bytes, struct request_params *params,
+                       struct buf *strings, struct buf *body) {
     enum error e = E_PROTOCOL;
-    if (FCGX_Accept_r(&f->request) == 0) {
-        index_params(f->request.envp, params);
-        e = read_body(f->request.in, body_bytes, body);
+    *params = (struct request_params){0};
+    if (accept_records(records)) {
+        e = read_params(params, strings);
+        if (e == OK)
+            e = read_body(body_bytes, body);
     }
-    current.input = NULL;
+    /* At once, so that its buffers, more than 16 KB a request, serve the next one: requests in
+     * flight hold none. */
+    FCGX_Free(&request, 0);
+    input = (struct slice){0};
     return e;
-}
-
-/* --- encoding -------------------------------------------------------------------------------- */
-
-static bool put(FCGX_Stream *out, struct slice s) {
-    return s.n <= INT_MAX && (s.n == 0 || FCGX_PutStr(s.p, (int)s.n, out) == (int)s.n);
-}
-
-static bool put_body(FCGX_Stream *out, const struct response *r) {
-    struct slice before = {r->body.p, r->splice_at};
-    struct slice after = {NULL, r->body.n - r->splice_at};
-    if (after.n > 0)
-        after.p = r->body.p + r->splice_at;
-    return put(out, before) && put(out, r->splice) && put(out, after);
-}
-
-enum error fcgi_encode(struct fcgi *f, struct response *response, bool with_body, struct buf *out) {
-    if (buf_failed(&response->body) || buf_failed(&response->fields))
-        response_out_of_memory(response);
-    buf_reset(&f->head, SIZE_MAX);
-    response_put_head(response, &f->head);
-    current.output = out;
-    bool whole = put(f->request.out, buf_slice(&f->head)) &&
-                 (!with_body || put_body(f->request.out, response));
-    FCGX_Finish_r(&f->request);
-    current.output = NULL;
-    return whole && !buf_failed(out) && !buf_failed(&f->head) ? OK : E_OUT_OF_MEMORY;
 }
 
 /* --- the proof ------------------------------------------------------------------------------- */
@@ -205,29 +177,29 @@ static const char canned[] = "\1\1\0\1\0\10\0\0\0\1\1\0\0\0\0\0"
                              "\1\4\0\1\0\0\0\0"
                              "\1\5\0\1\0\2\0\0ok\1\5\0\1\0\0\0\0";
 
-static bool self_test(struct fcgi *f, struct buf *body, struct buf *out,
-                      struct response *response) {
+/* It writes nothing for us, but may want to answer a peer by itself: that must not reach a socket
+ * either. */
+static bool self_test(struct buf *strings, struct buf *body) {
+    const struct slice records = {canned, sizeof(canned) - 1};
     struct request_params params;
-    response_json(response, 200);
-    return fcgi_decode(f, (struct slice){canned, sizeof(canned) - 1}, 2, &params, body) == OK &&
-           slice_eq(params.method, SLICE("PROBE")) && slice_eq(buf_slice(body), SLICE("ok")) &&
-           fcgi_encode(f, response, true, out) == OK && out->n > 0 && current.reads > 0 &&
-           current.writes > 0;
+    if (fcgi_decode(records, 2, &params, strings, body) != OK || !accept_records(records))
+        return false;
+    bool put = FCGX_PutStr("x", 1, request.out) == 1;
+    FCGX_Finish_r(&request);
+    return put && slice_eq(params.method, SLICE("PROBE")) &&
+           slice_eq(buf_slice(body), SLICE("ok")) && reads > 0 && writes > 0;
 }
 
 enum error fcgi_setup(void) {
+    struct buf strings = {0};
     struct buf body = {0};
-    struct buf out = {0};
-    struct response response = {0};
-    current.reads = current.writes = 0;
-    struct fcgi *f = FCGX_Init() == 0 ? fcgi_open() : NULL;
-    bool proven = f != NULL && self_test(f, &body, &out, &response);
+    reads = writes = 0;
+    bool proven =
+        FCGX_Init() == 0 && FCGX_InitRequest(&request, -1, 0) == 0 && self_test(&strings, &body);
     if (!proven)
         log_error("libfcgi does not use this program's system layer, or is not the version it was "
                   "built for; link libfcgi dynamically (libfcgi0ldbl 2.4.2)");
-    fcgi_close(&f);
+    buf_fini(&strings);
     buf_fini(&body);
-    buf_fini(&out);
-    response_fini(&response);
     return proven ? OK : E_SYSTEM;
 }

@@ -3,9 +3,7 @@
 
 #include <string.h>
 
-/* FastCGI 1.0, part 8. */
-enum { VERSION_1 = 1, HEADER_BYTES = 8, BEGIN_BYTES = 8, ROLE_RESPONDER = 1, KEEP_CONN = 1 };
-enum record_type { TYPE_BEGIN_REQUEST = 1, TYPE_PARAMS = 4, TYPE_STDIN = 5 };
+#include "http/record.h"
 
 struct record {
     unsigned type;
@@ -19,13 +17,13 @@ void framer_reset(struct framer *f) {
 }
 
 static bool read_header(const struct buf *input, size_t at, struct record *record) {
-    if (input->n - at < HEADER_BYTES)
+    if (input->n - at < RECORD_HEADER_BYTES)
         return false;
     const unsigned char *h = (const unsigned char *)input->p + at;
     record->type = h[1];
     record->id = (unsigned)h[2] << 8 | h[3];
     record->content = (size_t)h[4] << 8 | h[5];
-    record->whole = HEADER_BYTES + record->content + h[6];
+    record->whole = RECORD_HEADER_BYTES + record->content + h[6];
     return true;
 }
 
@@ -45,7 +43,7 @@ struct cursor {
 static bool cursor_fill(struct cursor *c) {
     struct record record;
     while (c->n == 0 && c->record < c->end && read_header(c->input, c->record, &record)) {
-        c->p = (const unsigned char *)c->input->p + c->record + HEADER_BYTES;
+        c->p = (const unsigned char *)c->input->p + c->record + RECORD_HEADER_BYTES;
         c->n = record.content;
         c->record += record.whole;
     }
@@ -134,21 +132,22 @@ static void start_discarding(struct framer *f, struct buf *input) {
 /* libfcgi forgets the padding of the record after which it turns to another stream (SetReaderType),
  * and would read it as a header. */
 static void cut_padding(struct buf *input, size_t at, const struct record *record) {
-    size_t padding = record->whole - HEADER_BYTES - record->content;
-    remove_bytes(input, at + HEADER_BYTES + record->content, padding);
+    size_t padding = record->whole - RECORD_HEADER_BYTES - record->content;
+    remove_bytes(input, at + RECORD_HEADER_BYTES + record->content, padding);
     input->p[at + 6] = 0;
 }
 
 static enum error take_begin(struct framer *f, struct buf *input, const struct record *record) {
-    const unsigned char *body = (const unsigned char *)input->p + f->at + HEADER_BYTES;
-    if (record->type != TYPE_BEGIN_REQUEST || record->content != BEGIN_BYTES || record->id == 0)
+    const unsigned char *body = (const unsigned char *)input->p + f->at + RECORD_HEADER_BYTES;
+    if (record->type != RECORD_BEGIN_REQUEST || record->content != BEGIN_BODY_BYTES ||
+        record->id == 0)
         return E_PROTOCOL;
-    if (((unsigned)body[0] << 8 | body[1]) != ROLE_RESPONDER)
+    if (((unsigned)body[0] << 8 | body[1]) != BEGIN_ROLE_RESPONDER)
         return E_PROTOCOL;
     f->id = record->id;
-    f->keep = (body[2] & KEEP_CONN) != 0;
+    f->keep = (body[2] & BEGIN_KEEP_CONN) != 0;
     cut_padding(input, f->at, record);
-    f->at += HEADER_BYTES + BEGIN_BYTES;
+    f->at += RECORD_HEADER_BYTES + BEGIN_BODY_BYTES;
     f->params_start = f->at;
     f->state = FRAMER_PARAMS;
     return OK;
@@ -160,7 +159,7 @@ static size_t wire_max(size_t content_max) {
 }
 
 static enum error take_params(struct framer *f, struct buf *input, const struct record *record) {
-    if (record->type != TYPE_PARAMS || record->id != f->id)
+    if (record->type != RECORD_PARAMS || record->id != f->id)
         return E_PROTOCOL;
     f->params_bytes += record->content;
     if (f->params_bytes > FRAMER_PARAMS_MAX ||
@@ -168,7 +167,7 @@ static enum error take_params(struct framer *f, struct buf *input, const struct 
         return E_PROTOCOL;
     if (record->content == 0)
         cut_padding(input, f->at, record);
-    f->at += record->content == 0 ? HEADER_BYTES : record->whole;
+    f->at += record->content == 0 ? RECORD_HEADER_BYTES : record->whole;
     if (record->content > 0)
         return OK;
     f->state = FRAMER_STDIN;
@@ -207,12 +206,12 @@ static bool enough_of(const struct framer *f, const struct buf *input, const str
 static bool wrong_header(const struct framer *f, const struct buf *input,
                          const struct record *record) {
     static const unsigned type_of[] = {
-        [FRAMER_BEGIN] = TYPE_BEGIN_REQUEST,
-        [FRAMER_PARAMS] = TYPE_PARAMS,
-        [FRAMER_STDIN] = TYPE_STDIN,
+        [FRAMER_BEGIN] = RECORD_BEGIN_REQUEST,
+        [FRAMER_PARAMS] = RECORD_PARAMS,
+        [FRAMER_STDIN] = RECORD_STDIN,
     };
     unsigned version = (unsigned char)input->p[f->at];
-    return version != VERSION_1 || record->type != type_of[f->state] ||
+    return version != RECORD_VERSION || record->type != type_of[f->state] ||
            (f->state != FRAMER_BEGIN && record->id != f->id);
 }
 

@@ -6,26 +6,26 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
+#include "http/encode.h"
+#include "http/fcgi.h"
+
 enum {
     READ_STEP = 4096,       /* a request without a body is about 1 KB */
     READ_STEP_BODY = 65536, /* once it is clear that there is more */
     READS_PER_TURN = 32,
     KEEP_IN = 8192,
+    KEEP_PARAMS = 1024,
     KEEP_BODY = 65536,
     KEEP_OUT = 65536,
 };
 
 struct conn *conn_open(int fd, struct service *service) {
     struct conn *c = calloc(1, sizeof(*c));
-    struct fcgi *fcgi = fcgi_open();
-    if (c == NULL || fcgi == NULL) {
-        fcgi_close(&fcgi);
-        free(c);
+    if (c == NULL) {
         (void)close(fd);
         return NULL;
     }
     c->fd = fd;
-    c->fcgi = fcgi;
     c->readable = true;
     c->request.service = service;
     framer_reset(&c->framer);
@@ -38,9 +38,9 @@ void conn_close(struct conn **cp) {
         return;
     if (c->fd >= 0)
         (void)close(c->fd);
-    fcgi_close(&c->fcgi);
     request_fini(&c->request);
     buf_fini(&c->in);
+    buf_fini(&c->params);
     buf_fini(&c->body);
     buf_fini(&c->out);
     free(c);
@@ -91,8 +91,9 @@ enum error conn_read(struct conn *c, size_t body_max, int64_t now) {
 enum error conn_start(struct conn *c, enum step *step) {
     struct request_params params;
     struct framer *f = &c->framer;
-    enum error e = fcgi_decode(c->fcgi, (struct slice){c->in.p, f->at},
-                               f->body_too_large ? 0 : f->stdin_bytes, &params, &c->body);
+    enum error e =
+        fcgi_decode((struct slice){c->in.p, f->at}, f->body_too_large ? 0 : f->stdin_bytes, &params,
+                    &c->params, &c->body);
     if (e != OK)
         return e;
     if (f->nul_in_params)
@@ -107,7 +108,7 @@ enum error conn_start(struct conn *c, enum step *step) {
 enum error conn_encode(struct conn *c) {
     bool with_body = c->request.method != METHOD_HEAD;
     c->out_sent = 0;
-    return fcgi_encode(c->fcgi, &c->request.response, with_body, &c->out);
+    return encode_answer(c->framer.id, &c->request.response, with_body, &c->out);
 }
 
 enum error conn_write(struct conn *c, int64_t now) {
@@ -128,6 +129,7 @@ enum error conn_write(struct conn *c, int64_t now) {
 void conn_next(struct conn *c) {
     request_reset(&c->request);
     buf_reset(&c->out, KEEP_OUT);
+    buf_reset(&c->params, KEEP_PARAMS);
     buf_reset(&c->body, KEEP_BODY);
     if (c->in.n == 0)
         buf_reset(&c->in, KEEP_IN);

@@ -16,7 +16,6 @@
 #include "base/error.h"
 #include "base/stats.h"
 #include "base/watch.h"
-#include "http/fcgi.h"
 #include "http/framer.h"
 #include "http/request.h"
 
@@ -40,7 +39,7 @@ struct conn {
 
     struct buf in;
     struct framer framer;
-    struct fcgi *fcgi;
+    struct buf params; /* the parameters' bytes */
     struct buf body;
     struct buf out;
     size_t out_sent;

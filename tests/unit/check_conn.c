@@ -8,6 +8,7 @@
 
 #include "base/clock.h"
 #include "echo.h"
+#include "http/fcgi.h"
 #include "process/conn.h"
 #include "rig.h"
 #include "support.h"

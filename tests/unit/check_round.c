@@ -13,6 +13,7 @@
 
 #include "base/clock.h"
 #include "echo.h"
+#include "http/fcgi.h"
 #include "process/round.h"
 #include "rig.h"
 #include "support.h"
