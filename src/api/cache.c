@@ -1,10 +1,10 @@
 /* /cache and /cache/{key}: get, put, delete, clear. The value is text all the way: what the client
  * wrote between the colon and the comma is what Redis keeps and what the next GET gives back. */
-#include <stdio.h>
 
 #include "api/envelope.h"
 #include "api/handlers.h"
 #include "base/clock.h"
+#include "base/decimal.h"
 #include "base/jsontext.h"
 #include "base/utf8.h"
 #include "cache/ttl.h"
@@ -136,10 +136,9 @@ enum step cache_put_plan(struct request *r) {
     e = store_begin(store, &r->call, r->service->now);
     if (e != OK)
         return problem_refused(r, e);
-    char seconds[24];
-    int n = snprintf(seconds, sizeof(seconds), "%lld", (long long)r->ttl);
-    struct slice set[] = {
-        SLICE("SET"), key_slice(&r->key), r->value, SLICE("EX"), {seconds, (size_t)n}};
+    char seconds[DECIMAL_MAX];
+    size_t n = decimal_put(seconds, (uint64_t)r->ttl);
+    struct slice set[] = {SLICE("SET"), key_slice(&r->key), r->value, SLICE("EX"), {seconds, n}};
     store_append(store, &r->call, set, r->ttl > 0 ? 5 : 3);
     store_commit(store, &r->call, r->service->now);
     return STEP_WAIT;

@@ -5,6 +5,8 @@
 #include <stdio.h>
 #include <stdlib.h>
 
+#include "base/decimal.h"
+
 enum { FIRST_CAPACITY = 256 };
 
 void buf_fini(struct buf *b) {
@@ -43,13 +45,8 @@ bool buf_grow(struct buf *b, size_t more) {
 }
 
 void buf_put_uint(struct buf *b, uint64_t v) {
-    char digits[20];
-    size_t at = sizeof(digits);
-    do {
-        digits[--at] = (char)('0' + v % 10);
-        v /= 10;
-    } while (v > 0);
-    buf_put(b, digits + at, sizeof(digits) - at);
+    if (buf_reserve(b, DECIMAL_MAX))
+        b->n += decimal_put(b->p + b->n, v);
 }
 
 void buf_put_int(struct buf *b, int64_t v) {

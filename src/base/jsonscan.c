@@ -33,8 +33,22 @@ static uint64_t not_plain(uint64_t word) {
     return (quote | backslash | control | word) & each * 0x80;
 }
 
+/* Compared as signed bytes, those above ASCII are less than a space, too. */
+typedef signed char block __attribute__((vector_size(16)));
+
+static bool all_plain(const char *p) {
+    block c;
+    uint64_t halves[2];
+    memcpy(&c, p, sizeof(c));
+    block stops = (c < ' ') | (c == '"') | (c == '\\');
+    memcpy(halves, &stops, sizeof(halves));
+    return (halves[0] | halves[1]) == 0;
+}
+
 static const char *skip_plain(const char *p, const char *end) {
     uint64_t word;
+    while ((size_t)(end - p) >= sizeof(block) && all_plain(p))
+        p += sizeof(block);
     while ((size_t)(end - p) >= sizeof(word)) {
         memcpy(&word, p, sizeof(word));
         uint64_t stops = not_plain(le64toh(word));

@@ -75,6 +75,10 @@ static bool is_control(uint32_t code) {
 static bool is_text(const struct key *key) {
     for (size_t at = 0; at < key->n;) {
         uint32_t code;
+        if (key->bytes[at] >= ' ' && key->bytes[at] < 0x7F) {
+            at++;
+            continue;
+        }
         size_t length = utf8_decode(key->bytes + at, key->n - at, &code);
         if (length == 0 || is_control(code))
             return false;

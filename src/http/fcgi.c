@@ -100,14 +100,15 @@ enum { WANTED = sizeof(wanted) / sizeof(wanted[0]) };
 static size_t index_params(char **environment, struct slice found[WANTED], bool *twice) {
     size_t bytes = 0;
     for (char **entry = environment; *entry != NULL; entry++) {
-        const char *text = *entry;
+        struct slice pair = slice_of(*entry);
         for (size_t i = 0; i < WANTED; i++) {
-            if (text[0] != wanted[i].name[0] ||
-                strncmp(text, wanted[i].name, wanted[i].length) != 0)
+            size_t n = wanted[i].length;
+            /* The sign's place alone tells most of them apart. */
+            if (pair.n < n || pair.p[n - 1] != '=' || memcmp(pair.p, wanted[i].name, n) != 0)
                 continue;
             *twice = *twice || found[i].p != NULL;
             bytes -= found[i].n;
-            found[i] = slice_of(text + wanted[i].length);
+            found[i] = (struct slice){pair.p + n, pair.n - n};
             bytes += found[i].n;
             break;
         }

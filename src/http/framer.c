@@ -40,7 +40,7 @@ struct cursor {
 };
 
 /* False at the end, which callers that heed `left` never see. */
-static bool cursor_fill(struct cursor *c) {
+static bool cursor_refill(struct cursor *c) {
     struct record record;
     while (c->n == 0 && c->record < c->end && read_header(c->input, c->record, &record)) {
         c->p = (const unsigned char *)c->input->p + c->record + RECORD_HEADER_BYTES;
@@ -48,6 +48,10 @@ static bool cursor_fill(struct cursor *c) {
         c->record += record.whole;
     }
     return c->n > 0;
+}
+
+static inline bool cursor_fill(struct cursor *c) {
+    return c->n > 0 || cursor_refill(c);
 }
 
 static unsigned cursor_byte(struct cursor *c) {

@@ -28,6 +28,8 @@ void request_reset(struct request *r) {
  * may not. */
 static struct slice without_authority(struct slice target) {
     static const struct slice schemes[] = {SLICE_INIT("http://"), SLICE_INIT("https://")};
+    if (target.n > 0 && target.p[0] == '/')
+        return target;
     for (size_t i = 0; i < 2; i++) {
         size_t n = schemes[i].n;
         if (target.n < n || strncasecmp(target.p, schemes[i].p, n) != 0)

@@ -5,6 +5,8 @@
 #include <sys/socket.h>
 #include <sys/uio.h>
 
+#include "base/decimal.h"
+
 enum { KEEP_BYTES = 262144, KEEP_SEGMENTS = 4096, VECTORS = 64 };
 
 struct segment_ref {
@@ -54,9 +56,14 @@ static void cover(struct outqueue *q, size_t from) {
 }
 
 static void put_length(struct buf *b, char type, size_t n) {
-    buf_put_char(b, type);
-    buf_put_uint(b, n);
-    buf_put(b, "\r\n", 2);
+    if (!buf_reserve(b, 1 + DECIMAL_MAX + 2))
+        return;
+    char *p = b->p + b->n;
+    *p++ = type;
+    p += decimal_put(p, n);
+    *p++ = '\r';
+    *p++ = '\n';
+    b->n = (size_t)(p - b->p);
 }
 
 size_t outqueue_put(struct outqueue *q, const struct slice *args, size_t n) {
