@@ -5,6 +5,7 @@ from pathlib import Path
 
 sys.path.append(str(Path(__file__).resolve().parents[1] / "tests" / "e2e"))
 
-from fcgi import Closed, Connection, request_bytes  # noqa: E402
+from fcgi import (PARAMS, STDIN, Closed, Connection, begin, pair, record,  # noqa: E402
+                  request_bytes)
 
-__all__ = ["Closed", "Connection", "request_bytes"]
+__all__ = ["PARAMS", "STDIN", "Closed", "Connection", "begin", "pair", "record", "request_bytes"]
