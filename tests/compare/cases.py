@@ -7,7 +7,7 @@ document is written as it goes over the wire.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 
 JSON = (("Content-Type", "application/json"),)
 Headers = Sequence[tuple[str, str]]
@@ -45,13 +45,14 @@ class Case:
     counted: bool = False
 
 
-@dataclass
+@dataclass(frozen=True)
 class Table:
     """Cases in groups, by the state that Redis is in."""
 
-    up: list[Case] = field(default_factory=list)
-    down: list[Case] = field(default_factory=list)
-    back: list[Case] = field(default_factory=list)
+    up: list[Case]
+    hanging: list[Case]
+    down: list[Case]
+    back: list[Case]
 
 
 def get(target: str | bytes = "/cache/k", headers: Headers = ()) -> Send:
@@ -250,6 +251,15 @@ def with_redis() -> list[Case]:
             ("Origin", "http://example.org"), ("Access-Control-Request-Method", "PUT")))]),
         Case("request: Origin", [SEED, get(headers=[("Origin", "http://example.org")])]),
     ]
+    cases += [
+        Case("Redis full: PUT", [
+            tell("CONFIG", "SET", "maxmemory-policy", "noeviction", "maxmemory", 1),
+            put('{"value":1}'), get(),
+            tell("CONFIG", "SET", "maxmemory-policy", "allkeys-lru", "maxmemory", 0)]),
+        Case("Redis read-only: PUT", [
+            tell("REPLICAOF", "127.0.0.1", 1), put('{"value":1}'), get(),
+            tell("REPLICAOF", "NO", "ONE")]),
+    ]
     for target in ("/cache/k", "/cache", "/stats", "/health", "/"):
         for method in ("HEAD", "OPTIONS", "POST", "PATCH", "FOO", "TRACE"):
             # POST and PATCH with what a client might think they take.
@@ -271,4 +281,10 @@ def everything(name: str) -> list[Case]:
         delete(), delete("/cache"), get("/nothing"))]
 
 
-TABLE = Table(with_redis(), everything("Redis down"), everything("Redis back"))
+def hanging() -> list[Case]:
+    """Redis takes longer for a write than larder waits."""
+    return [Case("Redis hangs: PUT", [tell("CLIENT", "PAUSE", 1500, "WRITE"), put('{"value":1}'),
+                                      tell("CLIENT", "UNPAUSE")])]
+
+
+TABLE = Table(with_redis(), hanging(), everything("Redis down"), everything("Redis back"))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import signal
 import subprocess
 from collections.abc import Sequence
 from pathlib import Path
@@ -11,7 +12,7 @@ import resp
 from cases import Case, Send, Tell
 from difference import parse
 from harness import FRONTS, Front, Larder, Process, Redis, Workspace, eventually
-from rawhttp import Answer, Http, build
+from rawhttp import Answer, Closed, Http, build
 
 FASTAPI = "fastapi"
 PYTHON = "/usr/bin/python3"
@@ -36,7 +37,7 @@ class FastApi(Process):
         self.env = {"REDIS_SOCKET": str(redis.socket), "REDIS_HOST": "127.0.0.1",
                     "REDIS_PORT": str(redis.port), "PYTHONDONTWRITEBYTECODE": "1"}
 
-    def start(self) -> "FastApi":
+    def start(self) -> FastApi:
         """Starts it and waits until its workers answer."""
         self.launch([PYTHON, "-m", "uvicorn", "--app-dir", self.source.parent,
                      f"{self.source.stem}:app", "--workers", "2", "--port", str(self.port),
@@ -50,14 +51,15 @@ class FastApi(Process):
             raise AssertionError(f"the FastAPI service ended: {self.text()}")
         try:
             with Http(self.port) as client:
-                return client.get("/").status == 200
-        except OSError:
+                client.get("/health")
+                return True
+        except (OSError, Closed):
             return False
 
     def stop(self) -> None:
         """Asks, and waits."""
         if self.running():
-            self.popen.terminate()  # type: ignore[union-attr]
+            self.signal(signal.SIGTERM)
             self.wait()
 
 
@@ -66,16 +68,19 @@ class Services:
 
     def __init__(self, space: Workspace, source: Path) -> None:
         # Also on TCP: not every service can use a socket.
-        self.redis = Redis(space, tcp=True).start()
+        self.redis = Redis(space, tcp=True)
         self.fastapi = FastApi(space, source, self.redis)
         self.larder = Larder(space, self.redis)
         self.fronts = [Front(space, kind, self.larder.socket) for kind in FRONTS]
+        self.ports = {FASTAPI: self.fastapi.port, **{f.kind: f.port for f in self.fronts}}
+
+    def start(self) -> None:
+        """Everything, each when what it needs is there."""
+        self.redis.start()
         self.fastapi.start()
         self.larder.start()
-        self.ports = {FASTAPI: self.fastapi.port}
         for front in self.fronts:
             front.start()
-            self.ports[front.kind] = front.port
 
     def stop(self) -> None:
         """Everything, latest first."""
@@ -102,7 +107,7 @@ class Services:
             document = client.get("/stats").json()
             return document["hits"], document["misses"]
 
-    def run(self, case: Case, writer: str, reader: str, redis_up: bool) -> "list[Result]":
+    def run(self, case: Case, writer: str, reader: str, redis_up: bool) -> list[Result]:
         """A case with its writes sent to one service and its reads to another; the answers."""
         if redis_up:
             self.redis.ask("FLUSHALL")
@@ -114,7 +119,7 @@ class Services:
                                         f"{after[1] - before[1]} misses"))
         return results
 
-    def _step(self, step: Send | Tell, writer: str, reader: str) -> "Result":
+    def _step(self, step: Send | Tell, writer: str, reader: str) -> Result:
         if isinstance(step, Tell):
             return Result(step, self._tell(step.words))
         reads = step.method in ("GET", "HEAD")
