@@ -27,6 +27,7 @@ class Send:
 class Tell:
     """One command to Redis itself, as another program would send it; its reply is compared too."""
 
+    command: str
     words: Sequence[str | bytes | int]
 
 
@@ -72,9 +73,9 @@ def delete(target: str | bytes = "/cache/k") -> Send:
     return Send("DELETE", target)
 
 
-def tell(*words: str | bytes | int) -> Tell:
+def tell(command: str, *words: str | bytes | int) -> Tell:
     """A command to Redis."""
-    return Tell(words)
+    return Tell(command, words)
 
 
 SEED = put('{"value":1,"ttl":600}')
@@ -116,10 +117,10 @@ TTLS = [
 
 # name, the whole body
 DOCUMENTS: list[tuple[str, bytes]] = [
-    ("empty", b""), ("white space", b"  "), ("an array", b'[{"value":1}]'), ("a string", b'"value"'),
-    ("a number", b"1"), ("null", b"null"), ("no value", b"{}"), ("only a ttl", b'{"ttl":60}'),
-    ("cut short", b'{"value":'), ("single quotes", b"{'value':1}"), ("a trailing comma",
-                                                                    b'{"value":1,}'),
+    ("empty", b""), ("white space", b"  "), ("an array", b'[{"value":1}]'),
+    ("a string", b'"value"'), ("a number", b"1"), ("null", b"null"), ("no value", b"{}"), ("only a ttl", b'{"ttl":60}'),
+    ("cut short", b'{"value":'), ("single quotes", b"{'value':1}"),
+    ("a trailing comma", b'{"value":1,}'),
     ("something behind it", b'{"value":1} x'), ("a comment", b'{"value":1/**/}'),
     ("a control character in a string", b'{"value":"a\nb"}'), ("a number 01", b'{"value":01}'),
     ("a byte order mark", b'\xef\xbb\xbf{"value":1}'), ("UTF-16", '{"value":1}'.encode("utf-16")),
@@ -152,7 +153,8 @@ FIELDS: list[tuple[str, Headers, bytes]] = [
 
 # name, what follows /cache/
 KEYS: list[tuple[str, str | bytes]] = [
-    ("colons", "user:42:name"), ("dots and dashes", "a.b-c_d~e"), ("sub-delimiters", "a!$&'()*,;=@b"),
+    ("colons", "user:42:name"), ("dots and dashes", "a.b-c_d~e"),
+    ("sub-delimiters", "a!$&'()*,;=@b"),
     ("plus", "a+b"), ("an escaped plus", "a%2Bb"), ("an escaped space", "a%20b"),
     ("an escaped percent", "a%25b"), ("a doubly escaped slash", "a%252Fb"),
     ("an escaped question mark", "a%3Fb"), ("an escaped hash", "a%23b"),

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import signal
 import subprocess
-from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -121,14 +120,14 @@ class Services:
 
     def _step(self, step: Send | Tell, writer: str, reader: str) -> Result:
         if isinstance(step, Tell):
-            return Result(step, self._tell(step.words))
+            return Result(step, self._tell(step))
         reads = step.method in ("GET", "HEAD")
         with Http(self.ports[reader if reads else writer]) as client:
             return Result(step, exchange(client, step))
 
-    def _tell(self, words: Sequence[str | bytes | int]) -> Any:
+    def _tell(self, step: Tell) -> Any:
         try:
-            return self.redis.ask(*words)
+            return self.redis.ask(step.command, *step.words)
         except resp.ReplyError as e:
             return str(e)
 
@@ -145,7 +144,7 @@ class Result:
         """How its differences are introduced."""
         if self.step is None:
             return "counted"
-        return self.step.method if isinstance(self.step, Send) else f"Redis {self.step.words[0]}"
+        return self.step.method if isinstance(self.step, Send) else f"Redis {self.step.command}"
 
 
 def exchange(client: Http, step: Send) -> Answer:
