@@ -118,7 +118,8 @@ TTLS = [
 # name, the whole body
 DOCUMENTS: list[tuple[str, bytes]] = [
     ("empty", b""), ("white space", b"  "), ("an array", b'[{"value":1}]'),
-    ("a string", b'"value"'), ("a number", b"1"), ("null", b"null"), ("no value", b"{}"), ("only a ttl", b'{"ttl":60}'),
+    ("a string", b'"value"'), ("a number", b"1"), ("null", b"null"), ("no value", b"{}"),
+    ("only a ttl", b'{"ttl":60}'),
     ("cut short", b'{"value":'), ("single quotes", b"{'value':1}"),
     ("a trailing comma", b'{"value":1,}'),
     ("something behind it", b'{"value":1} x'), ("a comment", b'{"value":1/**/}'),
