@@ -1,6 +1,7 @@
 /* Media types: see media.h. */
 #include "http/media.h"
 
+#include <string.h>
 #include <strings.h>
 
 static bool equals_ignoring_case(struct slice a, struct slice b) {
@@ -9,6 +10,13 @@ static bool equals_ignoring_case(struct slice a, struct slice b) {
 
 static bool is_blank(char c) {
     return c == ' ' || c == '\t';
+}
+
+/* RFC 6838, 4.2. */
+static bool is_subtype_char(char c) {
+    bool letter = (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z');
+    bool digit = c >= '0' && c <= '9';
+    return letter || digit || (c != '\0' && strchr("!#$&-^_.+", c) != NULL);
 }
 
 static struct slice trim(struct slice s) {
@@ -44,11 +52,30 @@ static bool charset_is_utf8(struct slice value) {
            equals_ignoring_case(value, SLICE("utf8"));
 }
 
+static bool ends_with(struct slice s, struct slice end) {
+    return s.n > end.n && equals_ignoring_case((struct slice){s.p + s.n - end.n, end.n}, end);
+}
+
+/* "application/json", or a type that is JSON by its suffix (RFC 6839, 3.1). The patch formats
+ * (RFC 6902, RFC 7396) are so too, but tell how to change a document: they are none to store. */
+static bool type_is_json(struct slice type) {
+    const struct slice prefix = SLICE("application/");
+    if (equals_ignoring_case(type, SLICE("application/json")))
+        return true;
+    if (type.n < prefix.n || !equals_ignoring_case((struct slice){type.p, prefix.n}, prefix))
+        return false;
+    struct slice subtype = {type.p + prefix.n, type.n - prefix.n};
+    for (size_t i = 0; i < subtype.n; i++)
+        if (!is_subtype_char(subtype.p[i]))
+            return false;
+    return ends_with(subtype, SLICE("+json")) && !ends_with(subtype, SLICE("-patch+json"));
+}
+
 bool media_is_json(struct slice content_type) {
     struct slice rest = trim(content_type);
     if (rest.n == 0)
         return true;
-    if (!equals_ignoring_case(next_part(&rest), SLICE("application/json")))
+    if (!type_is_json(next_part(&rest)))
         return false;
     while (rest.n > 0) {
         struct slice parameter = next_part(&rest);

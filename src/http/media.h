@@ -6,8 +6,8 @@
 
 #include "base/slice.h"
 
-/* A Content-Type value says JSON in UTF-8: "application/json" in any case, with any parameters
- * except a charset other than UTF-8, or nothing at all. */
+/* A Content-Type value says JSON in UTF-8: "application/json" or "application/...+json" (but no
+ * patch) in any case, with any parameters except a charset other than UTF-8, or nothing at all. */
 bool media_is_json(struct slice content_type);
 
 /* A Content-Encoding value that changes nothing: empty or "identity". */

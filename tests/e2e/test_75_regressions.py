@@ -10,7 +10,7 @@ from pathlib import Path
 
 import fcgi
 from checks import check_envelope, check_json, check_problem
-from harness import SANITIZED, Larder, Redis, eventually
+from harness import SANITIZED, Larder, Redis, Stack, eventually
 from proxy import Link, Relay
 
 NewRedis = Callable[..., Redis]
@@ -181,3 +181,12 @@ def test_what_was_not_sent_waits_for_the_next_connection(new_redis: NewRedis,
             os.kill(worker, signal.SIGCONT)
             assert connection.read_response().status == 200
     assert redis.ask("DBSIZE") == 20
+
+
+def test_json_by_its_suffix_is_json(stack: Stack, key: str) -> None:
+    """The FastAPI service took every application/...+json; larder answered 415."""
+    for front in stack.fronts.values():
+        with front.http() as http:
+            answer = http.put(f"/cache/{key}", b'{"value":1}',
+                              [("Content-Type", "application/vnd.api+json")])
+            check_envelope(answer, key, 1, 3600)
