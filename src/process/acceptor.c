@@ -9,7 +9,13 @@
 #include "base/clock.h"
 #include "base/log.h"
 
-enum { STALE_HEARTBEAT_MS = 250, PAUSE_MS = 100 };
+enum {
+    STALE_HEARTBEAT_MS = 250,
+    PAUSE_MS = 100,
+    /* A connection that stays is taken alone, so that they are spread. Those that end with their
+     * request are requests: taken together, they share a turn and a write to Redis. */
+    ACCEPT_ONE_SHOTS = 8,
+};
 
 static bool counts(const struct stats_row *row, int64_t now) {
     int64_t heartbeat = atomic_load_explicit(&row->heartbeat, memory_order_relaxed);
@@ -84,17 +90,24 @@ void acceptor_balance(struct acceptor *a, const struct round *round, int64_t now
     }
 }
 
-void acceptor_accept(struct acceptor *a, struct round *round, int64_t now) {
+static bool accept_one(struct acceptor *a, struct round *round, int64_t now) {
     int fd = accept4(a->inherit->listener, NULL, NULL, SOCK_CLOEXEC | SOCK_NONBLOCK);
     if (fd >= 0) {
         stats_add(&round->service.row->counter[STAT_connections_accepted], 1);
         round_add(round, fd);
-        return;
+        return true;
     }
     if (errno == EMFILE || errno == ENFILE || errno == ENOBUFS || errno == ENOMEM) {
         log_warning("cannot accept a connection: %m; waiting for others to close");
         a->pause_until = now + PAUSE_MS * NS_PER_MS;
     }
+    return false;
+}
+
+void acceptor_accept(struct acceptor *a, struct round *round, int64_t now) {
+    int n = round->one_shots ? ACCEPT_ONE_SHOTS : 1;
+    while (n > 0 && accept_one(a, round, now))
+        n--;
 }
 
 void acceptor_take_rest(struct acceptor *a, struct round *round) {

@@ -34,6 +34,7 @@ struct round {
     uint32_t in_flight;
     uint64_t answered;
     size_t body_max;
+    bool one_shots;    /* the last request came on a connection that ends with it */
     bool last_answers; /* connections are closed after their answer, kept or not */
 };
 

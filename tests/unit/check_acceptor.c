@@ -274,6 +274,27 @@ START_TEST(connection_is_accepted_and_counted) {
 }
 END_TEST
 
+/* lighttpd's: they share a turn. Not without bound, so that other workers have some. */
+START_TEST(connections_that_end_with_their_request_are_accepted_together) {
+    r.one_shots = true;
+    for (int i = 0; i < 3; i++)
+        connect_web(i);
+    acceptor_accept(&acceptor, &r, rig.service.now);
+    ck_assert_uint_eq(r.connections, 3);
+    for (int i = 0; i < 3; i++)
+        close(web[i]);
+    for (int i = 0; i < 8; i++)
+        connect_web(i);
+    int ninth = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
+    ck_assert_int_eq(connect(ninth, (struct sockaddr *)&address, sizeof(address)), 0);
+    acceptor_accept(&acceptor, &r, rig.service.now);
+    ck_assert_uint_eq(r.connections, 11);
+    acceptor_accept(&acceptor, &r, rig.service.now);
+    ck_assert_uint_eq(r.connections, 12);
+    close(ninth);
+}
+END_TEST
+
 START_TEST(all_who_wait_are_taken_before_a_stop) {
     for (int i = 0; i < 5; i++)
         connect_web(i);
@@ -355,6 +376,7 @@ Suite *suite_acceptor(void) {
     tcase_add_test(t, passing_socket_reports_with_it);
     t = add_case(s, "connections");
     tcase_add_test(t, connection_is_accepted_and_counted);
+    tcase_add_test(t, connections_that_end_with_their_request_are_accepted_together);
     tcase_add_test(t, all_who_wait_are_taken_before_a_stop);
     tcase_add_test(t, passed_connection_is_adopted_and_counted);
     tcase_add_test(t, worker_without_descriptors_pauses);

@@ -162,6 +162,48 @@ START_TEST(connection_that_is_not_kept_is_closed_after_its_answer) {
 }
 END_TEST
 
+/* The acceptor goes by it. */
+START_TEST(connections_that_end_with_their_request_are_noticed) {
+    ck_assert(!r.one_shots);
+    add(0);
+    web_peer_request(&peers[0],
+                     &(struct web_request){.method = "GET", .target = "/echo?a", .close = true});
+    (void)turn();
+    ck_assert(r.one_shots);
+    add(1);
+    request(1, "GET", "/echo?a");
+    (void)turn();
+    ck_assert(!r.one_shots);
+}
+END_TEST
+
+/* It would wake the worker once more for each answer. */
+START_TEST(peer_that_takes_its_answer_is_no_event) {
+    add(0);
+    request(0, "GET", "/echo?a");
+    settle();
+    check_answer(0, 200, "GET a");
+    ck_assert_int_eq(look(), 0);
+    request(0, "GET", "/large");
+    settle();
+    struct web_answer got;
+    ck_assert(!web_peer_answer(&peers[0], 1, &got));
+    ck_assert_int_gt(look(), 0);
+    bool whole = false;
+    for (int i = 0; i < 100 && !whole; i++) {
+        settle();
+        whole = web_peer_answer(&peers[0], 1, &got);
+    }
+    ck_assert(whole);
+    records_free_answer(&got);
+    /* And it is not asked for any longer. */
+    request(0, "GET", "/echo?a");
+    settle();
+    check_answer(0, 200, "GET a");
+    ck_assert_int_eq(look(), 0);
+}
+END_TEST
+
 START_TEST(last_answers_close_their_connections) {
     add(0);
     request(0, "GET", "/echo?a");
@@ -922,6 +964,8 @@ Suite *suite_round(void) {
     tcase_add_test(t, request_comes_in_and_answer_goes_out);
     tcase_add_test(t, kept_connection_takes_one_request_after_the_other);
     tcase_add_test(t, connection_that_is_not_kept_is_closed_after_its_answer);
+    tcase_add_test(t, connections_that_end_with_their_request_are_noticed);
+    tcase_add_test(t, peer_that_takes_its_answer_is_no_event);
     tcase_add_test(t, last_answers_close_their_connections);
     tcase_add_test(t, request_is_answered_wherever_it_is_cut);
     tcase_add_test(t, requests_that_come_early_are_answered_in_order);
