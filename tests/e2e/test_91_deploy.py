@@ -207,6 +207,13 @@ def test_who_may_delete_everything(new_tls_front: NewTlsFront, kind: str) -> Non
     assert status(front.curl("/cache/a", "-X", "DELETE")) == 200
 
 
+def test_rate_limit(new_tls_front: NewTlsFront) -> None:
+    """nginx answers 429 to an address that asks too often, reads and writes alike."""
+    front = new_tls_front("nginx", **{"rate=200r/s": "rate=1r/m", "burst=400": "burst=3"})
+    assert {status(front.curl("/cache/a")) for _ in range(5)} == {404, 429}
+    assert status(front.curl("/cache/a", "-X", "PUT", *JSON, "-d", '{"value":1}')) == 429
+
+
 # --- Redis ---------------------------------------------------------------------------------------
 
 def test_redis_user(new_redis: NewRedis, new_larder: NewLarder) -> None:
