@@ -280,7 +280,7 @@ def test_service_unit() -> None:
             "CapabilityBoundingSet": "", "AmbientCapabilities": "", "ProtectSystem": "strict",
             "ProtectHome": "yes", "PrivateTmp": "yes", "PrivateDevices": "yes",
             "MemoryDenyWriteExecute": "yes", "RestrictNamespaces": "yes", "LockPersonality": "yes",
-            "IPAddressDeny": "any", "IPAddressAllow": "localhost", "NoExecPaths": "/",
+            "IPAddressDeny": "any", "IPAddressAllow": "localhost", "SyslogLevel": "err", "NoExecPaths": "/",
             "RestrictAddressFamilies": "AF_UNIX AF_INET AF_INET6"}.items():
         assert service.get(directive) == [value], directive
     assert service["SystemCallFilter"] == ["@system-service", "~@privileged @resources @mount @debug"]
