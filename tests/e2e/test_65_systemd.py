@@ -270,7 +270,7 @@ def test_units_have_their_paths() -> None:
 
 
 def test_service_unit() -> None:
-    """The service tells when it is ready, is watched, restarted, and may do no more than it must."""
+    """The service tells when it is ready, is watched, restarted, and may do only what it must."""
     unit = read_unit("larder.service")
     service = unit["Service"]
     for directive, value in {
@@ -280,10 +280,12 @@ def test_service_unit() -> None:
             "CapabilityBoundingSet": "", "AmbientCapabilities": "", "ProtectSystem": "strict",
             "ProtectHome": "yes", "PrivateTmp": "yes", "PrivateDevices": "yes",
             "MemoryDenyWriteExecute": "yes", "RestrictNamespaces": "yes", "LockPersonality": "yes",
-            "IPAddressDeny": "any", "IPAddressAllow": "localhost", "SyslogLevel": "err", "NoExecPaths": "/",
+            "IPAddressDeny": "any", "IPAddressAllow": "localhost", "SyslogLevel": "err",
+            "NoExecPaths": "/",
             "RestrictAddressFamilies": "AF_UNIX AF_INET AF_INET6"}.items():
         assert service.get(directive) == [value], directive
-    assert service["SystemCallFilter"] == ["@system-service", "~@privileged @resources @mount @debug"]
+    assert service["SystemCallFilter"] == ["@system-service",
+                                           "~@privileged @resources @mount @debug"]
     assert unit["Unit"]["StartLimitIntervalSec"] == ["0"], "in [Service] systemd ignores it"
     assert unit["Unit"]["Requires"] == ["larder.socket"]
     assert "PrivateUsers" not in service, "it would hide who connects"

@@ -96,7 +96,8 @@ class TlsFront(Process):
     def start(self) -> "TlsFront":
         """Checks the configuration, and starts it."""
         if self.kind == "nginx":
-            argv: list[str | Path] = ["nginx", "-e", self.directory / "error.log", "-c", self.config]
+            argv: list[str | Path] = ["nginx", "-e", self.directory / "error.log", "-c",
+                                      self.config]
             check, extra = ["-t"], ["-g", "daemon off;"]
         else:
             argv, check, extra = ["lighttpd", "-f", self.config], ["-tt"], ["-D"]
