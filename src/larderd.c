@@ -10,6 +10,7 @@
 #include "process/daemon.h"
 #include "process/listen.h"
 #include "process/master.h"
+#include "process/notify.h"
 
 enum { EXIT_USAGE = 2 };
 
@@ -73,12 +74,17 @@ static int run(const struct config *config, int argc, char **argv) {
         return EXIT_FAILURE;
     }
     /* Whoever passed a socket supervises this process and wants it to stay. */
+    bool detach = config->daemon && !setup.listener.inherited;
     bool log_is_stderr = config->log_file[0] == '\0';
-    if (config->daemon && !setup.listener.inherited &&
-        daemon_detach(log_is_stderr, &setup.ready_fd) != OK) {
+    if (detach && daemon_detach(log_is_stderr, &setup.ready_fd) != OK) {
         log_error("cannot go into the background: %m");
         return EXIT_FAILURE;
     }
+    /* A service manager that is to be told means the process that it started. */
+    if (detach)
+        notify_decline(&setup.notify);
+    else
+        notify_open(&setup.notify);
     return master_run(&setup);
 }
 

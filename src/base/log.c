@@ -7,6 +7,7 @@
 #include <poll.h>
 #include <stdarg.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
 #include <unistd.h>
@@ -26,6 +27,7 @@ const char *const log_level_words[] = {
 static struct {
     int fd;
     bool regular; /* a file on a disk: always writable as far as poll knows */
+    bool journal; /* systemd's: it knows the time, and wants the level as a number */
     bool torn;    /* the last write ended inside a line */
     enum log_level level;
     uint64_t dropped;
@@ -34,7 +36,16 @@ static struct {
     char path[PATH_MAX]; /* empty: standard error */
 } sink = {.fd = STDERR_FILENO, .level = LOG_LEVEL_INFO, .role = "larderd"};
 
-static enum error open_sink(const char *path, int *fd, bool *regular) {
+/* JOURNAL_STREAM is "device:inode" of the stream that systemd made for the output of a service. */
+static bool is_journal(const struct stat *st) {
+    const char *text = getenv("JOURNAL_STREAM");
+    char expected[64];
+    int n = snprintf(expected, sizeof(expected), "%ju:%ju", (uintmax_t)st->st_dev,
+                     (uintmax_t)st->st_ino);
+    return text != NULL && n > 0 && strcmp(text, expected) == 0;
+}
+
+static enum error open_sink(const char *path, int *fd, bool *regular, bool *journal) {
     *fd = STDERR_FILENO;
     if (*path != '\0') {
         /* O_NONBLOCK: a FIFO that nobody reads is an error, and never waited for. */
@@ -44,15 +55,18 @@ static enum error open_sink(const char *path, int *fd, bool *regular) {
             return E_SYSTEM;
     }
     struct stat st;
-    *regular = fstat(*fd, &st) == 0 && S_ISREG(st.st_mode);
+    bool known = fstat(*fd, &st) == 0;
+    *regular = known && S_ISREG(st.st_mode);
+    *journal = known && *fd == STDERR_FILENO && is_journal(&st);
     return OK;
 }
 
-static void use_sink(int fd, bool regular) {
+static void use_sink(int fd, bool regular, bool journal) {
     if (sink.fd != STDERR_FILENO)
         close(sink.fd);
     sink.fd = fd;
     sink.regular = regular;
+    sink.journal = journal;
     sink.torn = false;
 }
 
@@ -64,10 +78,11 @@ enum error log_open(const char *path, enum log_level level) {
     }
     int fd;
     bool regular;
-    enum error e = open_sink(path, &fd, &regular);
+    bool journal;
+    enum error e = open_sink(path, &fd, &regular, &journal);
     if (e != OK)
         return e;
-    use_sink(fd, regular);
+    use_sink(fd, regular, journal);
     sink.level = level;
     memmove(sink.path, path, length + 1);
     return OK;
@@ -76,12 +91,13 @@ enum error log_open(const char *path, enum log_level level) {
 void log_reopen(void) {
     int fd;
     bool regular;
+    bool journal;
     if (sink.path[0] == '\0')
         return;
-    if (open_sink(sink.path, &fd, &regular) != OK)
+    if (open_sink(sink.path, &fd, &regular, &journal) != OK)
         log_error("cannot open the log file %s again, so the old one stays: %m", sink.path);
     else
-        use_sink(fd, regular);
+        use_sink(fd, regular, journal);
 }
 
 void log_set_role(const char *role) {
@@ -121,12 +137,28 @@ static bool write_line(const char *line, size_t n) {
     return !sink.torn;
 }
 
+/* What a line begins with: the time, or for the journal the level as sd-daemon(3) has it. */
+static size_t put_start(char out[CLOCK_TIMESTAMP_BYTES + 1], enum log_level level) {
+    static const char *const priorities[] = {
+        [LOG_LEVEL_ERROR] = "<3>",
+        [LOG_LEVEL_WARNING] = "<4>",
+        [LOG_LEVEL_INFO] = "<6>",
+        [LOG_LEVEL_DEBUG] = "<7>",
+    };
+    if (sink.journal) {
+        memcpy(out, priorities[level], 3);
+        return 3;
+    }
+    clock_format(clock_realtime(), out);
+    out[CLOCK_TIMESTAMP_BYTES] = ' ';
+    return CLOCK_TIMESTAMP_BYTES + 1;
+}
+
 static bool say(enum log_level level, struct slice message) {
     char line[1 + LINE_BYTES];
     line[0] = '\n';
-    clock_format(clock_realtime(), line + 1);
-    size_t n = 1 + CLOCK_TIMESTAMP_BYTES;
-    n += (size_t)snprintf(line + n, sizeof(line) - n, " %s[%ld] %s: ", sink.role, (long)getpid(),
+    size_t n = 1 + put_start(line + 1, level);
+    n += (size_t)snprintf(line + n, sizeof(line) - n, "%s[%ld] %s: ", sink.role, (long)getpid(),
                           log_level_words[level]);
     static const struct slice cut = SLICE_INIT("...");
     size_t room = sizeof(line) - n - 1;

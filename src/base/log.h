@@ -3,7 +3,9 @@
  * that cannot be written at once is dropped and counted, and the next one that gets through is
  * preceded by "N lines were dropped". Control characters and what is not UTF-8 become \xNN, so
  * nobody can forge a line. Format: `<timestamp> <role>[<pid>] <level>: <message>`, one write(2) of
- * at most 2048 bytes; a longer line ends in "...". For a process with one thread.
+ * at most 2048 bytes; a longer line ends in "...". Where standard error is systemd's journal
+ * (JOURNAL_STREAM), a syslog priority in angle brackets stands in the timestamp's place. For a
+ * process with one thread.
  */
 #ifndef LARDER_BASE_LOG_H
 #define LARDER_BASE_LOG_H

@@ -49,6 +49,7 @@ static void begin_stop(struct master *m, int64_t now) {
     if (m->stopping)
         return;
     log_info("stopping");
+    notify_stopping(&m->notify, m->config.drain_timeout);
     m->stopping = true;
     m->reloading = false;
     listen_end(&m->listener);
@@ -65,6 +66,8 @@ static void act_on(struct master *m, uint32_t signal, int64_t now) {
         break;
     case SIGHUP:
         m->reload_wanted = true;
+        if (m->up && !m->stopping)
+            notify_reloading(&m->notify, now);
         break;
     case SIGUSR1:
         log_reopen();
@@ -95,6 +98,9 @@ static int wait_ms(const struct master *m, int64_t now) {
     int64_t deadline = children_next_deadline(&m->children);
     if (deadline < next)
         next = deadline;
+    int64_t sign_of_life = notify_next_deadline(&m->notify);
+    if (sign_of_life < next)
+        next = sign_of_life;
     if (m->backoff_until > now && m->backoff_until < next)
         next = m->backoff_until;
     if (m->reloading && m->reload_deadline < next)
@@ -109,6 +115,7 @@ static bool is_empty(const struct master *m) {
 static void step(struct master *m) {
     int64_t now = clock_monotonic();
     atomic_store_explicit(&master_row(m)->heartbeat, now, memory_order_relaxed);
+    notify_alive(&m->notify, now);
     read_signals(m, now);
     read_wake(m);
     reap(m, now);
@@ -192,6 +199,7 @@ static void tear_down(struct master *m) {
     close_fd(&m->signals);
     close_fd(&m->wake);
     close_fd(&m->ready_fd);
+    notify_close(&m->notify);
     rundir_close(&m->rundir, &m->config);
 }
 
@@ -204,6 +212,7 @@ int master_run(const struct master_setup *setup) {
         .config = *setup->config,
         .setup = setup,
         .listener = setup->listener,
+        .notify = setup->notify,
         .pass = {-1, -1},
         .signals = -1,
         .wake = -1,

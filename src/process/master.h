@@ -4,7 +4,8 @@
  *
  *     TERM, INT  stop: workers finish what they have, then everything is removed
  *     HUP        reload: a new generation of workers with the new configuration, then the old
- * retires USR1       reopen the log
+ *                one retires
+ *     USR1       reopen the log
  */
 #ifndef LARDER_PROCESS_MASTER_H
 #define LARDER_PROCESS_MASTER_H
@@ -12,10 +13,12 @@
 #include "base/config.h"
 #include "http/route.h"
 #include "process/listen.h"
+#include "process/notify.h"
 
 struct master_setup {
     const struct config *config;
     struct listener listener; /* as listen_inherit left it */
+    struct notify notify;     /* as notify_open or notify_decline left it */
     const struct route_table *routes;
     int argc; /* for reloads */
     char *const *argv;

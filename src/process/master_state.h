@@ -17,6 +17,7 @@ struct master {
     struct rundir rundir;
     struct segment *segment;
     struct listener listener;
+    struct notify notify;
     struct pass pass;
     int *bells;
     uint32_t rows; /* of the segment; its own copy of the number is not trusted */
@@ -31,6 +32,7 @@ struct master {
     bool reloading;           /* last_generation is starting */
     bool reload_wanted;
     int64_t reload_deadline;
+    bool up; /* the pool has been whole, and whoever waited for that knows it */
     bool stopping;
     int64_t backoff_ms;
     int64_t backoff_until;
@@ -41,6 +43,9 @@ struct master {
 static inline struct stats_row *master_row(struct master *m) {
     return &m->segment->rows[SEGMENT_MASTER_ROW];
 }
+
+/* What `systemctl status` shows of a service that is up. */
+#define MASTER_STATUS "%u workers, generation %u"
 
 /* Until when a worker that is told to leave now may take. */
 static inline int64_t master_drain_deadline(const struct master *m, int64_t now) {

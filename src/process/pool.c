@@ -66,6 +66,7 @@ void pool_close_bells(struct master *m) {
 static void drop_masters_things(struct master *m) {
     close_fd(&m->signals);
     close_fd(&m->ready_fd);
+    notify_close(&m->notify);
     rundir_forget(&m->rundir);
 }
 
@@ -179,8 +180,12 @@ void pool_note_death(struct master *m, bool early, int64_t now) {
 
 /* --- the pool's size ------------------------------------------------------------------------- */
 
-/* Whoever waits for --daemon to come up may go. */
+/* Whoever waits for the service to come up, the service manager or --daemon, may go on. */
 static void tell_ready(struct master *m) {
+    if (m->up)
+        return;
+    m->up = true;
+    notify_ready(&m->notify, MASTER_STATUS, pool_target(&m->config), m->generation);
     if (m->ready_fd < 0)
         return;
     if (write(m->ready_fd, "", 1) != 1)

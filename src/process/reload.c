@@ -24,9 +24,17 @@ static void log_lines(const struct buf *text, void (*say)(const char *format, ..
     }
 }
 
+/* One that was asked for meanwhile goes on from here. */
+static bool nobody_waits(const struct master *m) {
+    return !m->up || m->reload_wanted;
+}
+
 static void refuse_reload(struct master *m, const char *why) {
     stats_add(&master_row(m)->counter[STAT_reloads_refused], 1);
     log_error("reload refused, the configuration stays as it was: %s", why);
+    if (!nobody_waits(m))
+        notify_ready(&m->notify, MASTER_STATUS "; the last reload was refused, see the log",
+                     pool_target(&m->config), m->generation);
 }
 
 static bool load_fresh(struct master *m) {
@@ -82,6 +90,8 @@ static void commit_reload(struct master *m, int64_t now) {
         log_error("cannot open log_file %s: %m; the old log stays", m->config.log_file);
     dismiss_generation(m, false, WORKER_SIGNAL_RETIRE, now);
     log_info("reloaded: generation %u serves", m->generation);
+    if (!nobody_waits(m))
+        notify_ready(&m->notify, MASTER_STATUS, pool_target(&m->config), m->generation);
 }
 
 static void abandon_reload(struct master *m, int64_t now) {

@@ -123,6 +123,54 @@ START_TEST(line_has_time_role_pid_level_and_message) {
 }
 END_TEST
 
+/* JOURNAL_STREAM is an environment variable, and its socket outlives no test: a file will do. */
+static void name_stderr_as_journal(unsigned inode_offset) {
+    struct stat st;
+    char stream[64];
+    ck_assert_int_eq(fstat(STDERR_FILENO, &st), 0);
+    (void)snprintf(stream, sizeof(stream), "%ju:%ju", (uintmax_t)st.st_dev,
+                   (uintmax_t)st.st_ino + inode_offset);
+    ck_assert_int_eq(setenv("JOURNAL_STREAM", stream, 1), 0);
+    ck_assert_int_eq(log_open("", LOG_LEVEL_DEBUG), OK);
+}
+
+START_TEST(journal_gets_the_level_as_a_number_and_no_time) {
+    static const struct {
+        void (*log)(const char *format, ...);
+        const char *start;
+        const char *level;
+    } calls[] = {{log_error, "<3>", "error"},
+                 {log_warning, "<4>", "warning"},
+                 {log_info, "<6>", "info"},
+                 {log_debug, "<7>", "debug"}};
+    char expected[64];
+    int end = pipe_as_stderr();
+    name_stderr_as_journal(0);
+    calls[_i].log("key %d", 42);
+    read_fd(end);
+    (void)snprintf(expected, sizeof(expected), "%slarderd[%d] %s: key 42\n", calls[_i].start,
+                   (int)getpid(), calls[_i].level);
+    ck_assert_str_eq(seen, expected);
+    /* A file is no journal, whatever the environment says. */
+    open_file();
+    calls[_i].log("key");
+    ck_assert(strncmp(read_file(file), "20", 2) == 0);
+    (void)unsetenv("JOURNAL_STREAM");
+    close(end);
+}
+END_TEST
+
+START_TEST(standard_error_that_was_redirected_is_no_journal) {
+    int end = pipe_as_stderr();
+    name_stderr_as_journal(1);
+    log_info("key");
+    read_fd(end);
+    ck_assert(strncmp(seen, "20", 2) == 0);
+    (void)unsetenv("JOURNAL_STREAM");
+    close(end);
+}
+END_TEST
+
 START_TEST(lines_above_the_level_are_left_out) {
     static const enum log_level levels[] = {LOG_LEVEL_ERROR, LOG_LEVEL_WARNING, LOG_LEVEL_INFO,
                                             LOG_LEVEL_DEBUG};
@@ -477,6 +525,8 @@ Suite *suite_log(void) {
     TCase *lines = tcase_create("lines");
     tcase_add_checked_fixture(lines, setup, teardown);
     tcase_add_loop_test(lines, line_has_time_role_pid_level_and_message, 0, 4);
+    tcase_add_loop_test(lines, journal_gets_the_level_as_a_number_and_no_time, 0, 4);
+    tcase_add_test(lines, standard_error_that_was_redirected_is_no_journal);
     tcase_add_loop_test(lines, lines_above_the_level_are_left_out, 0, 4);
     tcase_add_test(lines, role_is_cut_at_31_bytes);
     tcase_add_test(lines, nobody_can_forge_a_line);
