@@ -285,7 +285,8 @@ def test_service_unit() -> None:
             "RestrictAddressFamilies": "AF_UNIX AF_INET AF_INET6"}.items():
         assert service.get(directive) == [value], directive
     assert service["SystemCallFilter"] == ["@system-service",
-                                           "~@privileged @resources @mount @debug"]
+                                           "~@privileged @resources @mount @debug",
+                                           "sched_setscheduler"]
     assert unit["Unit"]["StartLimitIntervalSec"] == ["0"], "in [Service] systemd ignores it"
     assert unit["Unit"]["Requires"] == ["larder.socket"]
     assert "PrivateUsers" not in service, "it would hide who connects"
