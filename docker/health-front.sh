@@ -6,5 +6,5 @@ set -euo pipefail
 
 exec 3<>"/dev/tcp/127.0.0.1/${1:-8000}"
 printf 'GET /health/live HTTP/1.0\r\n\r\n' >&3
-read -r -t 3 _ status _ <&3
+read -r -t 3 _ status _ <&3 || exit 1
 [ "$status" = 200 ]
