@@ -26,8 +26,13 @@ find_compose() {
     local why
     why=$(docker ps -q 2>&1) ||
         die "Docker's daemon can't be used: is it started, and are you in the group docker? $why"
-    COMPOSE+=(-f "$TOP/docker/docker-compose.yml")
-    [ "$FRONT" = nginx ] || COMPOSE+=(-f "$TOP/docker/$FRONT.yml")
+    local file files=(docker-compose.yml)
+    [ "$FRONT" = nginx ] || files+=("$FRONT.yml")
+    # Compose reads this one by itself only while no file is named.
+    [ ! -e "$TOP/docker/docker-compose.override.yml" ] || files+=(docker-compose.override.yml)
+    for file in "${files[@]}"; do
+        COMPOSE+=(-f "$TOP/docker/$file")
+    done
 }
 
 # health: the state of each container, a line each.
