@@ -163,3 +163,16 @@ need_port_and_front() {
         ;;
     esac
 }
+
+# announce URL HOW: the service is there; three commands to try it.
+announce() {
+    cat <<TEXT
+
+larder serves $1 ($2). Try it:
+
+  curl -X PUT $1/cache/greeting -H 'Content-Type: application/json' -d '{"value": "hello", "ttl": 60}'
+  curl $1/cache/greeting
+  curl $1/stats
+
+TEXT
+}

@@ -147,20 +147,6 @@ start_all() {
     await "$FRONT" service_healthy
 }
 
-announce() {
-    local url=http://127.0.0.1:$PORT
-    cat <<TEXT
-
-larder serves $url ($FRONT, $(elapsed "$BEGIN") after the start). Try it:
-
-  curl -X PUT $url/cache/greeting -H 'Content-Type: application/json' -d '{"value": "hello", "ttl": 60}'
-  curl $url/cache/greeting
-  curl $url/stats
-
-Logs are in ${LOGS#"$PWD/"}. Ctrl-C stops everything.
-TEXT
-}
-
 # watch: until a signal ends the script, or a part ends by itself.
 watch() {
     local name
@@ -191,7 +177,8 @@ main() {
     trap cleanup EXIT
     make_private_dir
     start_all
-    announce
+    announce "http://127.0.0.1:$PORT" "$FRONT, $(elapsed "$BEGIN") after the start"
+    say "Logs are in ${LOGS#"$PWD/"}. Ctrl-C stops everything."
     watch
 }
 
