@@ -1,4 +1,4 @@
-"""The processes that are measured: a private Redis, larderd, larder-ceiling, web servers.
+"""The processes that are measured: a private Redis, larderd, larder-ceiling, web servers, peers.
 
 A Stack owns a private directory, in memory where that is possible, and everything it launches; all
 of it ends with the Stack.
@@ -14,7 +14,7 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from types import TracebackType
 
@@ -52,14 +52,16 @@ def check_installed() -> None:
 
 
 def children(pid: int) -> list[int]:
-    """The children of a process that has one thread."""
-    return [int(n) for n in Path(f"/proc/{pid}/task/{pid}/children").read_text().split()]
+    """The children of a process."""
+    return [int(n) for path in Path(f"/proc/{pid}/task").glob("*/children")
+            for n in path.read_text().split()]
 
 
 def cpu_ns(pids: Sequence[int]) -> int:
-    """Nanoseconds that these single-threaded processes have run. Failure if one is gone."""
+    """Nanoseconds that the threads of these processes have run. Failure if one is gone."""
     try:
-        return sum(int(Path(f"/proc/{pid}/schedstat").read_text().split()[0]) for pid in pids)
+        return sum(int(Path(f"/proc/{pid}/task/{task}/schedstat").read_text().split()[0])
+                   for pid in pids for task in os.listdir(f"/proc/{pid}/task"))
     except (FileNotFoundError, ProcessLookupError) as e:
         raise Failure("a process died while it was measured") from e
 
@@ -91,8 +93,11 @@ class Part:
         return self.popen.pid
 
     def processes(self) -> list[int]:
-        """It and its workers."""
-        return [self.pid, *children(self.pid)]
+        """It and its descendants."""
+        found = [self.pid]
+        for pid in found:
+            found += children(pid)
+        return found
 
     def last_words(self) -> str:
         """The ends of its logs."""
@@ -165,13 +170,15 @@ class Stack:
         path.mkdir()
         return path
 
-    def launch(self, name: str, directory: Path, command: Sequence[str | Path]) -> Part:
+    def launch(self, name: str, directory: Path, command: Sequence[str | Path],
+               environment: Mapping[str, str] | None = None, cwd: Path | None = None) -> Part:
         """Starts a part. A session of its own keeps Ctrl-C from it, and the parent-death signal
         ends it even if this program is killed outright."""
         with open(directory / "output.log", "wb") as log:
             popen = subprocess.Popen(["setpriv", "--pdeathsig", "TERM", *command],
                                      stdin=subprocess.DEVNULL, stdout=log, stderr=log,
-                                     env=clean_environment(), start_new_session=True)
+                                     env=clean_environment() | dict(environment or {}),
+                                     cwd=cwd, start_new_session=True)
         part = Part(name, directory, popen)
         self.parts.append(part)
         return part
@@ -228,13 +235,18 @@ class Stack:
         """nginx or lighttpd with the configuration that ships; `edit` gets the text and the
         directory."""
         directory = self.directory(name)
+        conf = directory / f"{front}.conf"
         result = subprocess.run([TOP / "scripts/front-conf.sh", front, str(port), pool, directory],
                                 stdout=subprocess.PIPE, stderr=subprocess.PIPE, check=False)
         if result.returncode != 0:
             raise Failure(result.stderr.decode(errors="replace").strip())
         text = result.stdout.decode()
-        conf = directory / f"{front}.conf"
         conf.write_text(edit(text, directory) if edit else text)
+        return self.launch_front(name, front, port, conf)
+
+    def launch_front(self, name: str, front: str, port: int, conf: Path) -> Part:
+        """A web server with a configuration in its directory, ready."""
+        directory = conf.parent
         if front == "nginx":
             command = ["nginx", "-e", directory / "nginx.log", "-c", conf, "-g", "daemon off;"]
         else:
