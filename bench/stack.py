@@ -6,6 +6,7 @@ of it ends with the Stack.
 
 from __future__ import annotations
 
+import math
 import os
 import shutil
 import signal
@@ -269,16 +270,40 @@ def say(text: str) -> None:
 
 
 class Progress:
-    """What is going on, in one line that is overwritten; nothing where no terminal is."""
+    """What is going on, in one line that is overwritten; nothing where no terminal is. Who plans
+    ahead says how long it will take, and spends that time bit by bit."""
 
     terminal = sys.stdout.isatty()
+    _began = time.monotonic()
+    _planned = 0.0
+    _spent = 0.0
+
+    @classmethod
+    def plan(cls, seconds: float) -> None:
+        """All that is still to be done, from now on."""
+        cls._began, cls._planned, cls._spent = time.monotonic(), seconds, 0.0
+
+    @classmethod
+    def spend(cls, seconds: float) -> None:
+        """Something is done that was planned to take so long."""
+        cls._spent += seconds
+
+    @classmethod
+    def left(cls) -> str:
+        """How long it will still take, judged by how plan and clock have agreed so far."""
+        seconds = cls._planned - cls._spent
+        if seconds <= 0:
+            return ""
+        if cls._spent > 0:
+            seconds *= (time.monotonic() - cls._began) / cls._spent
+        return f"{math.ceil(seconds / 60)} min left; " if seconds > 90 else f"{seconds:.0f} s left; "
 
     @classmethod
     def show(cls, text: str) -> None:
         """Until the next line."""
         if cls.terminal:
             columns = shutil.get_terminal_size().columns
-            print(f"\r\x1b[K{text[:columns - 1]}", end="", flush=True)
+            print(f"\r\x1b[K{f'{cls.left()}{text}'[:columns - 1]}", end="", flush=True)
 
     @classmethod
     def line(cls, text: str) -> None:
