@@ -9,17 +9,18 @@ from __future__ import annotations
 
 import math
 import random
+from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 
-from loads import LOADS
+from loads import LOADS, Load
 from noise import Noise, wait_quiet
-from stack import Progress
+from stack import Failure, Progress
 from targets import KINDS, Targets
-from wrk import Run, Void, run_wrk
+from wrk import Run, Void, check, run_wrk
 
-DRIFT = 0.10     # between the two static ceilings of a round
-RUN_S = 0.2      # what a run of wrk takes beyond its seconds
+DRIFT = 0.10  # between the two static ceilings of a round
+RUN_S = 0.2   # what a run of wrk takes beyond its seconds
 
 
 @dataclass(frozen=True)
@@ -56,7 +57,7 @@ class Rounds:
     again."""
 
     def __init__(self, targets: Targets, blocks: Sequence[Block], count: int, seconds: int,
-                 patience: float, repeats: float) -> None:
+                 patience: float, repeats: float, drift: float = DRIFT) -> None:
         self.targets = targets
         self.blocks = blocks
         self.count = count
@@ -66,7 +67,10 @@ class Rounds:
         self.noise = Noise(targets.processes)
         self.kept: dict[Block, list[Round]] = {block: [] for block in blocks}
         self.dropped = {block: 0 for block in blocks}
+        self.drift = drift
         self.voids: list[str] = []
+        self.wrong: Counter[str] = Counter()      # by target: answers after a run that were wrong
+        self.wrong_example: dict[str, str] = {}
 
     def planned_seconds(self) -> float:
         """Without repeats."""
@@ -91,6 +95,27 @@ class Rounds:
                 with self.noise.counted():
                     self._round(block, attempt + 1)
 
+    def sample(self, load: Load) -> dict[str, float]:
+        """The rate of each target in one run."""
+        rates = {}
+        for name, target in self.targets.found.items():
+            Progress.show(f"{load.name}: {KINDS[name].title}")
+            try:
+                rates[name] = run_wrk(target, load, 1).rate
+            except Void as e:
+                self.voids.append(str(e))
+        return rates
+
+    def _look_again(self, name: str) -> None:
+        """wrk goes away with requests under way. Whoever comes next must get its own answer."""
+        try:
+            check(self.targets.found[name], LOADS["get-32"])
+        except Failure as e:
+            if KINDS[name].role != "peer":
+                raise
+            self.wrong[name] += 1
+            self.wrong_example[name] = str(e)[:200]
+
     def _round(self, block: Block, number: int) -> None:
         count = (f"round {number}/{self.count}" if number <= self.count else
                  f"repeat {number - self.count}/{self.attempts - self.count}")
@@ -100,6 +125,7 @@ class Rounds:
             Progress.show(f"{where}: {KINDS[target].title}")
             self.targets.stack.check_alive()
             result = run_wrk(self.targets.found[target], LOADS[load], self.seconds)
+            self._look_again(target)
             if number <= self.count:
                 Progress.spend(self.seconds + RUN_S)
             return result
@@ -116,7 +142,7 @@ class Rounds:
         ends.append(run(block.ceiling, block.ceiling_load).rate)
         result.static = sum(ends) / 2
         drift = max(ends) / min(ends) - 1
-        keep = drift <= DRIFT
+        keep = drift <= self.drift
         if keep:
             self.kept[block].append(result)
         else:

@@ -30,7 +30,9 @@ STOP_S = 8.0    # for a part to end before it is killed; larderd drains for up t
 # Debian keeps servers where an ordinary user's PATH doesn't look.
 os.environ["PATH"] += ":/usr/local/sbin:/usr/sbin:/sbin"
 
-PACKAGES = {"wrk": "wrk", "nginx": "nginx", "lighttpd": "lighttpd", "setpriv": "util-linux"}
+PACKAGES = {"wrk": "wrk", "nginx": "nginx", "lighttpd": "lighttpd", "setpriv": "util-linux",
+            "h2load": "nghttp2-client", "strace": "strace", "gnuplot": "gnuplot-nox"}
+NEEDED = ("wrk", "nginx", "lighttpd", "setpriv")
 REDIS_NAMES = ("redis-server", "redis-check-rdb")  # Debian's redis-tools has the second
 
 
@@ -38,9 +40,16 @@ class Failure(Exception):
     """Something that ends the benchmark, told to the user as it is."""
 
 
-def check_installed() -> None:
+def tool_missing(command: str) -> str:
+    """Why a command can't be used; empty if it can."""
+    return "" if shutil.which(command) else (
+        f"not installed: {PACKAGES[command]}. Install: "
+        f"apt-get install --no-install-recommends {PACKAGES[command]}")
+
+
+def check_installed(*more: str) -> None:
     """Names what is missing, and its package."""
-    missing = [package for command, package in PACKAGES.items() if not shutil.which(command)]
+    missing = [PACKAGES[command] for command in (*NEEDED, *more) if not shutil.which(command)]
     if not any(shutil.which(name) for name in REDIS_NAMES):
         missing.append("redis-tools")
     if missing:

@@ -1,0 +1,123 @@
+"""Latency at a fixed rate that is the same for all: h2load, its log of every request, percentiles.
+
+h2load gives each of its connections a schedule in ticks of about 10 ms; the connections are opened
+over one tick, so that they don't all send at once. A request is timed from when it was sent, so a
+stall delays later requests instead of being counted for each of them: what the largest percentiles
+show is what a kept connection sees. A run that doesn't reach the rate counts for nothing.
+"""
+
+from __future__ import annotations
+
+import random
+import subprocess
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from loads import SMALL
+from noise import wait_quiet
+from stack import Failure, Progress
+from targets import KINDS, Target, Targets
+
+CONNECTIONS = 32
+SHARE = 0.7           # of the slowest target's maximum
+REACHED = 0.97        # of the rate that was asked for, or the run is void
+WORTH_IT = 1.5        # a second rate without the slowest peer must be so much higher
+SLOWEST = ("fastapi", "nginx-fastapi")
+FIRST_S = 0.2         # left out of each run
+PERCENTILES = {"p50": 0.5, "p99": 0.99, "p99.9": 0.999}
+RUN_S = 0.2           # what a run takes beyond its seconds
+
+
+@dataclass
+class Rate:
+    """One common rate, and what was seen at it: for each target a list of rounds, each with its
+    percentiles in milliseconds."""
+
+    title: str
+    per_second: int
+    rounds: dict[str, list[dict[str, float]]] = field(default_factory=dict)
+
+
+def common_rates(maxima: Mapping[str, float]) -> list[Rate]:
+    """From the most that each target can do: a rate for all, and, where it is much higher, one for
+    all but FastAPI."""
+    if not maxima:
+        return []
+    rates = [Rate("all", int(SHARE * min(maxima.values())), {name: [] for name in maxima})]
+    others = {name: rate for name, rate in maxima.items() if name not in SLOWEST}
+    if others and min(others.values()) >= WORTH_IT * min(maxima.values()):
+        rates.append(Rate("without FastAPI", int(SHARE * min(others.values())),
+                          {name: [] for name in others}))
+    return rates
+
+
+def percentiles(log: str) -> dict[str, float]:
+    """Of the lines of h2load's log: microseconds of the start, status, microseconds taken."""
+    rows = [line.split("\t") for line in log.splitlines()]
+    if not rows:
+        raise Failure("h2load logged no request")
+    statuses = {row[1] for row in rows}
+    if statuses != {"200"}:
+        raise Failure(f"answers {' '.join(sorted(statuses))}, not only 200")
+    first = min(int(row[0]) for row in rows) + FIRST_S * 1e6
+    ms = sorted(int(row[2]) / 1000 for row in rows if int(row[0]) >= first)
+    if not ms:
+        raise Failure(f"h2load was done within {FIRST_S} s")
+    span = (max(int(row[0]) for row in rows) - min(int(row[0]) for row in rows)) / 1e6
+    return {"per_second": len(rows) / max(span, 1e-6),
+            **{name: ms[min(len(ms) - 1, int(len(ms) * share))]
+               for name, share in PERCENTILES.items()}}
+
+
+class Latencies:
+    """Rounds of every rate and target, in random order."""
+
+    def __init__(self, targets: Targets, rates: Sequence[Rate], rounds: int, seconds: int,
+                 patience: float) -> None:
+        self.targets = targets
+        self.rates = rates
+        self.rounds = rounds
+        self.seconds = seconds
+        self.patience = patience
+        self.notes: list[str] = []
+
+    def run(self) -> None:
+        """All rounds."""
+        for number in range(1, self.rounds + 1):
+            runs = [(rate, name) for rate in self.rates for name in rate.rounds]
+            wait_quiet(self.patience)
+            for rate, name in random.sample(runs, len(runs)):
+                Progress.show(f"latency, round {number}/{self.rounds}, {rate.per_second}/s: "
+                              f"{KINDS[name].title}")
+                try:
+                    rate.rounds[name].append(self._measure(rate, self.targets.found[name]))
+                except Failure as e:
+                    self.notes.append(f"latency of {name} at {rate.per_second}/s, round {number}: "
+                                      f"{e}")
+                Progress.spend(self.seconds + RUN_S)
+            Progress.line(f"latency, round {number}/{self.rounds}")
+
+    def _measure(self, rate: Rate, target: Target) -> dict[str, float]:
+        self.targets.stack.check_alive()
+        log = self.targets.stack.root / "h2load.log"
+        log.unlink(missing_ok=True)
+        output = self._h2load(rate, target, log)
+        if not log.exists():
+            raise Failure(f"h2load failed: {output[-500:]}")
+        found = percentiles(log.read_text())
+        if found["per_second"] < REACHED * rate.per_second:
+            raise Failure(f"only {found['per_second']:.0f} requests a second")
+        return found
+
+    def _h2load(self, rate: Rate, target: Target, log: Path) -> str:
+        command = ["setpriv", "--pdeathsig", "KILL", "h2load", "--h1", f"-c{CONNECTIONS}", "-t1",
+                   f"-n{rate.per_second * self.seconds}", f"--rps={rate.per_second / CONNECTIONS}",
+                   "-r3", "--rate-period=1ms", f"--log-file={log}",
+                   target.url(target.dialect.get_path(SMALL.key))]
+        try:
+            return subprocess.run(command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT,
+                                  check=False, timeout=5 * self.seconds + 5
+                                  ).stdout.decode(errors="replace")
+        except subprocess.TimeoutExpired as e:
+            raise Failure(f"h2load wasn't done after {e.timeout:.0f} s") from e
