@@ -40,7 +40,7 @@ def run_rounds(targets: Targets, names: Sequence[str], rounds: int
         for name in random.sample(list(names), len(names)):
             Progress.show(f"Python client, round {number}/{rounds}: {KINDS[name].title}")
             try:
-                results[name].append(run_client(targets.found[name].host))
+                results[name].append(run_client(targets.get(name).host))
             except Failure as e:
                 notes.append(f"Python client: {e}")
             Progress.spend(TARGET_S)

@@ -91,7 +91,7 @@ class Latencies:
                 Progress.show(f"latency, round {number}/{self.rounds}, {rate.per_second}/s: "
                               f"{KINDS[name].title}")
                 try:
-                    rate.rounds[name].append(self._measure(rate, self.targets.found[name]))
+                    rate.rounds[name].append(self._measure(rate, self.targets.get(name)))
                 except Failure as e:
                     self.notes.append(f"latency of {name} at {rate.per_second}/s, round {number}: "
                                       f"{e}")
@@ -99,13 +99,16 @@ class Latencies:
             Progress.line(f"latency, round {number}/{self.rounds}")
 
     def _measure(self, rate: Rate, target: Target) -> dict[str, float]:
-        self.targets.stack.check_alive()
         log = self.targets.stack.root / "h2load.log"
         log.unlink(missing_ok=True)
         output = self._h2load(rate, target, log)
         if not log.exists():
             raise Failure(f"h2load failed: {output[-500:]}")
-        found = percentiles(log.read_text())
+        text = log.read_text()
+        logged = text.count("\n")
+        if logged < REACHED * rate.per_second * self.seconds:
+            raise Failure(f"h2load ended after {logged} requests: {output[-500:]}")
+        found = percentiles(text)
         if found["per_second"] < REACHED * rate.per_second:
             raise Failure(f"only {found['per_second']:.0f} requests a second")
         return found

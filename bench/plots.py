@@ -57,7 +57,6 @@ class Plot:
     title: str
     subtitle: str
     rows: Sequence[str]   # names of targets
-    blocks: Sequence[str]
     panels: list[Panel] = field(default_factory=list)
     columns: int = 4
     width: int = 1180
@@ -90,36 +89,69 @@ def small_print(figures: Figures) -> tuple[str, str]:
             f"interleaved rounds of {settings['seconds']} s with their intervals. bench/full")
 
 
+def limit(ends: Sequence[float]) -> float:
+    """Of an axis: what is far longer than most is drawn broken, or nothing else could be seen."""
+    ordered = sorted(ends)
+    usual = ordered[int(len(ordered) * 0.7)]
+    return min(ordered[-1] * 1.2, max(1.8 * usual, ordered[0]) * 1.2)
+
+
+def bar(panel: Panel, number: int, segments: Sequence[tuple[float, int]], text: str,
+        edge: float) -> None:
+    """Lengths and colours, and a text after `edge`. Broken where it leaves the panel."""
+    broken = edge > panel.limit * 0.84
+    cut = panel.limit * 0.72 if broken else panel.limit
+    begin, last = 0.0, 0
+    for length, hue in segments:
+        if begin < cut:
+            panel.add("BARS", number, begin, min(begin + length, cut), hue)
+            last = hue
+        begin += length
+    if broken:
+        panel.add("BARS", number, panel.limit * 0.74, panel.limit * 0.82, last)
+        edge = panel.limit * 0.82
+    panel.add("TEXTS", number, edge, text)
+
+
 def ratio_plot(figures: Figures) -> Plot | None:
     """Throughput, larder through nginx being 1."""
     rows = [name for name in figures["targets"]]
     plot = Plot("throughput", "bars.gp", "Throughput",
                 "requests/s, relative to larder through nginx (= 1, dashed); longer is faster",
-                rows, ("BARS", "SPANS", "TEXTS"), mark=1)
+                rows, mark=1)
     for load, block in figures["throughput"].items():
-        panel = Panel(figures["loads"][load])
+        found = {name: ratio for name in rows
+                 if (ratio := (block["targets"].get(name) or {}).get("of_larder"))}
+        if not found:
+            continue
+        panel = Panel(figures["loads"][load], limit([r["high"] for r in found.values()]))
         for number, name in enumerate(rows, 1):
-            ratio = (block["targets"].get(name) or {}).get("of_larder")
-            if not ratio:
+            if name not in found:
                 panel.add("TEXTS", number, 0, "not measured")
                 continue
-            panel.add("BARS", number, 0, ratio["median"], colour(name))
-            panel.add("SPANS", number, ratio["median"], ratio["low"], ratio["high"])
-            panel.add("TEXTS", number, ratio["high"], f"{ratio['median']:.2f}")
-            panel.limit = max(panel.limit, ratio["high"] * 1.22, 1.2)
-        if panel.limit:
-            plot.panels.append(panel)
+            ratio = found[name]
+            bar(panel, number, [(ratio["median"], colour(name))], f"{ratio['median']:.2f}",
+                ratio["high"])
+            if ratio["high"] <= panel.limit * 0.84:
+                panel.add("SPANS", number, ratio["median"], ratio["low"], ratio["high"])
+        plot.panels.append(panel)
     return plot if plot.panels else None
 
 
-def stack(panel: Panel, number: int, parts: dict[str, float], form: str) -> None:
-    """A bar of segments with its sum."""
-    end = 0.0
-    for part, value in parts.items():
-        panel.add("BARS", number, end, end + value, int(PARTS[part][1][1:], 16))
-        end += value
-    panel.add("TEXTS", number, end, form.format(end))
-    panel.limit = max(panel.limit, end * 1.16)
+def stacked(heading: str, rows: Sequence[dict[str, float]]) -> Panel | None:
+    """Bars of segments with their sums; None without any."""
+    sums = [sum(row.values()) for row in rows if row]
+    if not sums:
+        return None
+    panel = Panel(heading, limit(sums))
+    for number, row in enumerate(rows, 1):
+        if row:
+            total = sum(row.values())
+            bar(panel, number, [(value, int(PARTS[part][1][1:], 16))
+                                for part, value in row.items()], f"{total:.1f}", total)
+        else:
+            panel.add("TEXTS", number, 0, "not measured")
+    return panel
 
 
 def legend(parts: Sequence[str]) -> list[tuple[str, str]]:
@@ -132,18 +164,13 @@ def cpu_plot(figures: Figures) -> Plot | None:
     loads = [load for load in CPU_LOADS if load in figures["throughput"]]
     plot = Plot("cpu", "bars.gp", "CPU time per request",
                 "microseconds of all server processes together; shorter is better",
-                list(figures["targets"]), ("BARS", "TEXTS"), columns=2,
-                legend=legend(list(PARTS)))
+                list(figures["targets"]), legend=legend(list(PARTS)))
     for load in loads or list(figures["throughput"])[:4]:
-        panel = Panel(figures["loads"][load])
-        for number, name in enumerate(plot.rows, 1):
-            row = figures["throughput"][load]["targets"].get(name)
-            if row:
-                stack(panel, number, {part: row["cpu_us"][part]["median"] for part in PARTS
-                                      if part in row["cpu_us"]}, "{:.1f}")
-            else:
-                panel.add("TEXTS", number, 0, "not measured")
-        if panel.limit:
+        found = [figures["throughput"][load]["targets"].get(name) for name in plot.rows]
+        panel = stacked(figures["loads"][load],
+                        [{part: row["cpu_us"][part]["median"] for part in PARTS
+                          if part in row["cpu_us"]} if row else {} for row in found])
+        if panel:
             plot.panels.append(panel)
     return plot if plot.panels else None
 
@@ -155,12 +182,12 @@ def memory_plot(figures: Figures) -> Plot | None:
             if name in found and figures["targets"][name]["role"] != "ceiling"]
     plot = Plot("memory", "bars.gp", "Memory after the load",
                 "MiB of a target's own processes, shared pages in shares (PSS); without Redis",
-                rows, ("BARS", "TEXTS"), [Panel("")], columns=1, width=820,
-                legend=legend(["front", "workers"]))
-    for number, name in enumerate(rows, 1):
-        stack(plot.panels[0], number, {part: found[name][part]["pss"] for part in PARTS
-                                       if part in found[name]}, "{:.1f}")
-    return plot if rows else None
+                rows, width=820, legend=legend(["front", "workers"]))
+    panel = stacked("", [{part: found[name][part]["pss"] for part in PARTS
+                          if part in found[name]} for name in rows])
+    if panel:
+        plot.panels.append(panel)
+    return plot if plot.panels else None
 
 
 def latency_plot(figures: Figures) -> Plot | None:
@@ -170,7 +197,7 @@ def latency_plot(figures: Figures) -> Plot | None:
             if any(name in rate["targets"] for rate in latency["rates"])]
     plot = Plot("latency", "latency.gp", "Latency of a GET at one rate for all",
                 "milliseconds, logarithmic; further left is better",
-                rows, ("LINES", "DOTS"), columns=2,
+                rows, columns=2,
                 legend=[("● p50", "#222222"), ("◆ p99", "#222222"), ("▲ p99.9", "#222222")])
     for rate in latency["rates"]:
         panel = Panel(f"{rate['requests_per_second']:,} requests/s, {latency['connections']} "

@@ -40,6 +40,10 @@ class Failure(Exception):
     """Something that ends the benchmark, told to the user as it is."""
 
 
+class Void(Failure):
+    """Something that ends only what was being measured: it doesn't count."""
+
+
 def tool_missing(command: str) -> str:
     """Why a command can't be used; empty if it can."""
     return "" if shutil.which(command) else (
@@ -47,9 +51,9 @@ def tool_missing(command: str) -> str:
         f"apt-get install --no-install-recommends {PACKAGES[command]}")
 
 
-def check_installed(*more: str) -> None:
+def check_installed() -> None:
     """Names what is missing, and its package."""
-    missing = [PACKAGES[command] for command in (*NEEDED, *more) if not shutil.which(command)]
+    missing = [PACKAGES[command] for command in NEEDED if not shutil.which(command)]
     if not any(shutil.which(name) for name in REDIS_NAMES):
         missing.append("redis-tools")
     if missing:
@@ -208,11 +212,9 @@ class Stack:
                 raise Failure(f"{part.name} isn't ready after {READY_S:.0f} s\n{part.last_words()}")
             time.sleep(0.005)
 
-    def check_alive(self) -> None:
-        """Failure if a part has ended by itself."""
-        for part in self.parts:
-            if part.popen.poll() is not None:
-                raise Failure(f"{part.name} ended by itself\n{part.last_words()}")
+    def dead(self) -> list[Part]:
+        """Parts that have ended by themselves."""
+        return [part for part in self.parts if part.popen.poll() is not None]
 
     # --- the parts ---------------------------------------------------------------------------
 

@@ -127,7 +127,7 @@ def count_all(targets: Targets, names: Sequence[str]
     for name in names:
         Progress.show(f"system calls: {KINDS[name].title}")
         try:
-            results[name] = count_calls(targets, targets.found[name])
+            results[name] = count_calls(targets, targets.get(name))
         except NotPermitted as e:
             notes.append(f"system calls are left out: {e}")
             break

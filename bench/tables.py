@@ -10,6 +10,7 @@ Figures = dict[str, Any]
 OURS = ("nginx-larder", "lighttpd-larder")
 GROUPS = {"front": "web server", "workers": "workers or peer", "redis": "Redis"}
 NONE = "-"
+ENOUGH = 3  # rounds, for an interval to say anything
 
 
 @dataclass
@@ -68,11 +69,16 @@ def cells(figures: Figures, name: str, cell: Callable[[Figures], str]) -> list[s
     return [title(figures, name), *(cell(row) if row else NONE for row in found)]
 
 
+def ahead(ratio: Figures) -> bool:
+    """Whether all of its interval is above 1."""
+    return len(ratio["rounds"]) >= ENOUGH and ratio["low"] > 1
+
+
 def verdict(ratio: Figures | None) -> str:
-    """A ratio with its interval, and a mark if all of it is above 1."""
+    """A ratio with its interval, and a mark if larder is ahead."""
     if not ratio:
         return NONE
-    return spread(ratio) + (" *" if ratio["low"] > 1 else "")
+    return spread(ratio) + (" *" if ahead(ratio) else "")
 
 
 def load_titles(figures: Figures) -> list[str]:
@@ -91,8 +97,8 @@ def ahead_tables(figures: Figures) -> Iterator[Table]:
             ["", *load_titles(figures)],
             [cells(figures, name, lambda row: verdict(row["larder_ratio"][ours]))
              for name in peers],
-            "Medians of per-round ratios with their intervals. * larder is ahead: the whole "
-            "interval is above 1.")
+            f"Medians of per-round ratios with their intervals. * larder is ahead: the whole "
+            f"interval of at least {ENOUGH} rounds is above 1.")
 
 
 def rate_table(figures: Figures) -> Table:

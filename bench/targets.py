@@ -16,7 +16,8 @@ from pathlib import Path
 import peers
 from loads import (BLOB, MISSING, PAGE, SMALL, VALUES, CacheApi, ConstantApi, FilesApi, WebdisApi,
                    fill)
-from stack import CEILING, LARDERD, TOP, Failure, Part, Progress, Stack, free_ports
+from stack import (CEILING, LARDERD, TOP, Failure, Part, Progress, Stack, Void,
+                   free_ports)
 from web import ask
 
 GROUPS = ("front", "workers", "redis")
@@ -248,9 +249,28 @@ class Targets:
                 self.stack.retire(part)
 
     def leave_out(self, name: str, reason: str) -> None:
-        """Of one that was started."""
+        """One that was started."""
         del self.found[name]
         self.left_out[name] = reason
+
+    def get(self, name: str) -> Target:
+        """Void if it is left out since its start."""
+        self.check_alive()
+        if name not in self.found:
+            raise Void(f"{name} is left out: {self.left_out[name].splitlines()[0]}")
+        return self.found[name]
+
+    def check_alive(self) -> None:
+        """A peer that has ended by itself is left out from now on; anything else must run."""
+        for part in self.stack.dead():
+            words = f"{part.name} ended by itself\n{part.last_words()}"
+            users = [name for name, target in self.found.items()
+                     if any(part in parts for parts in target.groups.values())]
+            if not users or any(KINDS[name].role != "peer" for name in users):
+                raise Failure(words)
+            for name in users:
+                self.leave_out(name, words)
+            self.stack.retire(part)
 
     def processes(self) -> list[int]:
         """All that run."""

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from loads import MISSING, MIX_EXPONENT, MIX_KEY, MIX_KEYS, MIX_PUTS, SMALL, Load
-from stack import Failure, cpu_ns
+from stack import Failure, Void, cpu_ns
 from targets import Target
 from web import Answer, ask
 
@@ -19,10 +19,6 @@ from web import Answer, ask
 # the other busy.
 THREADS = min(16, max(1, (os.cpu_count() or 1) // 2))
 HERE = Path(__file__).parent
-
-
-class Void(Failure):
-    """A run that doesn't count."""
 
 
 @dataclass

@@ -6,9 +6,8 @@ set tmargin at screen top(i)
 set bmargin at screen bottom(i)
 set title PANEL[i] font ",12" textcolor rgb ink offset 0, -0.7
 unset ytics
-set ytics scale 0
 if (across(i) == 0) {
-    set ytics ("" 0)
+    set ytics ("" 0) scale 0 textcolor rgb ink font ",11"
     do for [k = 1 : TARGETS] { set ytics add (NAME[k] k) }
 } else {
     unset ytics
