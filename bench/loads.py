@@ -33,7 +33,7 @@ def filled(size: int) -> str:
     return frame[:-2] + (words * (need // len(words) + 1))[:need] + frame[-2:]
 
 
-SMALL = Value("user:1042", '{"id":1042,"name":"Ada Lovelace","mail":"ada@example.org","visits":17,'
+SMALL = Value("user:1042", '{"id":1042,"name":"Ada Lovelace","mail":"ada@example.org","visits":7,'
                            '"admin":false,"tags":["a","b"]}')
 PAGE = Value("page:1042", filled(1024))
 BLOB = Value("blob:1042", filled(100 * 1024))
@@ -64,8 +64,8 @@ class CacheApi:
     def is_hit(body: bytes, value: Value) -> bool:
         """Whether this is the value with its ttl."""
         document = json.loads(body)
-        return (document["key"] == value.key and document["value"] == json.loads(value.text)
-                and 0 < document["ttl"] <= TTL)
+        return bool(document["key"] == value.key and document["value"] == json.loads(value.text)
+                    and 0 < document["ttl"] <= TTL)
 
     @staticmethod
     def is_stored(body: bytes, value: Value) -> bool:
@@ -75,7 +75,7 @@ class CacheApi:
     @staticmethod
     def is_miss(body: bytes) -> bool:
         """Whether this says that there is no such key."""
-        return b"value" not in json.loads(body)
+        return "value" not in json.loads(body)
 
 
 class WebdisApi(CacheApi):
@@ -93,15 +93,15 @@ class WebdisApi(CacheApi):
 
     @staticmethod
     def is_hit(body: bytes, value: Value) -> bool:
-        return json.loads(json.loads(body)["GET"]) == json.loads(value.text)
+        return bool(json.loads(json.loads(body)["GET"]) == json.loads(value.text))
 
     @staticmethod
     def is_stored(body: bytes, value: Value) -> bool:
-        return json.loads(body) == {"SETEX": [True, "OK"]}
+        return bool(json.loads(body) == {"SETEX": [True, "OK"]})
 
     @staticmethod
     def is_miss(body: bytes) -> bool:
-        return json.loads(body) == {"GET": None}
+        return bool(json.loads(body) == {"GET": None})
 
 
 class ConstantApi(CacheApi):
@@ -111,7 +111,7 @@ class ConstantApi(CacheApi):
 
     @staticmethod
     def is_hit(body: bytes, value: Value) -> bool:
-        return json.loads(body)["value"] == json.loads(value.text)
+        return bool(json.loads(body)["value"] == json.loads(value.text))
 
     @staticmethod
     def is_stored(body: bytes, value: Value) -> bool:

@@ -9,7 +9,7 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
-from stack import Progress, cpu_ns
+from stack import Failure, Progress, cpu_ns
 
 QUIET = 0.08  # share of the CPU time that others may take when a round begins, with --patience
 
@@ -36,6 +36,17 @@ def wait_quiet(patience: float) -> None:
         Progress.show(f"others take {share * 100:.0f} % of the CPU time: waiting")
 
 
+def used_by(pids: Sequence[int]) -> dict[int, int]:
+    """Nanoseconds of each process that is there."""
+    found = {}
+    for pid in pids:
+        try:
+            found[pid] = cpu_ns([pid])
+        except Failure:
+            pass
+    return found
+
+
 class Noise:
     """How much of the CPU went to others, and to nobody we know, while rounds ran."""
 
@@ -43,19 +54,22 @@ class Noise:
         self.processes = processes
         self.sums = [0.0] * 4
 
-    def _read(self, pids: Sequence[int]) -> tuple[float, float, float, float]:
-        usage = [resource.getrusage(who) for who in (resource.RUSAGE_SELF,
-                                                     resource.RUSAGE_CHILDREN)]
-        ours = cpu_ns(pids) / 1e9 + sum(u.ru_utime + u.ru_stime for u in usage)
-        return (ours, *cpu_seconds())
+    @staticmethod
+    def _own() -> float:
+        """This program and what it waited for."""
+        return sum(usage.ru_utime + usage.ru_stime for usage in map(
+            resource.getrusage, (resource.RUSAGE_SELF, resource.RUSAGE_CHILDREN)))
 
     @contextmanager
     def counted(self) -> Iterator[None]:
-        """While a round runs."""
-        pids = self.processes()
-        before = self._read(pids)
+        """While a round runs. What a process used that dies meanwhile counts as others'."""
+        known = used_by(self.processes())
+        before = (self._own(), *cpu_seconds())
         yield
-        self.sums = [s + now - then for s, now, then in zip(self.sums, self._read(pids), before)]
+        after = (self._own(), *cpu_seconds())
+        servers = sum(ns - known[pid] for pid, ns in used_by(list(known)).items()) / 1e9
+        self.sums = [s + now - then for s, now, then in zip(self.sums, after, before)]
+        self.sums[0] += servers
 
     def percent(self) -> tuple[float, float]:
         """Of all CPU time: what other processes used, and what the hypervisor took."""

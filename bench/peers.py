@@ -59,13 +59,13 @@ def start_fastapi(stack: Stack, name: str, port: int | None) -> tuple[Part, Path
     """The service that larder replaces, on a port, or without one on a unix socket."""
     directory = stack.directory(name)
     path = directory / "uvicorn.sock"
-    where = ["--uds", path] if port is None else ["--port", str(port)]
+    where: list[str | Path] = ["--uds", path] if port is None else ["--port", str(port)]
+    address: Path | tuple[str, int] = path if port is None else ("127.0.0.1", port)
     part = stack.launch(name, directory, [
         sys.executable, "-m", "uvicorn", "cache_server:app", "--workers", str(UVICORN_WORKERS),
         "--no-access-log", "--log-level", "warning", *where],
         environment={"REDIS_SOCKET": str(stack.redis_socket), "PYTHONDONTWRITEBYTECODE": "1"},
         cwd=PEERS)
     # uvicorn's parent listens before its workers can answer; they tell nobody that they can.
-    address = path if port is None else ("127.0.0.1", port)
     stack.wait_ready(part, lambda: listening(address) and answers(address))
     return part, path

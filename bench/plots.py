@@ -42,10 +42,10 @@ class Panel:
     begin: float = 0.0
     blocks: dict[str, list[str]] = field(default_factory=dict)
 
-    def add(self, block: str, *cells: object) -> None:
+    def add(self, block: str, *cells: str | float) -> None:
         """A line; text is quoted."""
         self.blocks.setdefault(block, []).append(
-            " ".join(quoted(cell) if isinstance(cell, str) else f"{cell}" for cell in cells))
+            " ".join(quoted(cell) if isinstance(cell, str) else f"{cell:.9g}" for cell in cells))
 
 
 @dataclass
@@ -117,7 +117,8 @@ def ratio_plot(figures: Figures) -> Plot | None:
     """Throughput, larder through nginx being 1."""
     rows = [name for name in figures["targets"]]
     plot = Plot("throughput", "bars.gp", "Throughput",
-                "requests/s, relative to larder through nginx (= 1, dashed); longer is faster",
+                "requests/s, relative to larder through nginx (= 1, dashed); longer is faster, "
+                "broken bars run on",
                 rows, mark=1)
     for load, block in figures["throughput"].items():
         found = {name: ratio for name in rows
@@ -163,7 +164,8 @@ def cpu_plot(figures: Figures) -> Plot | None:
     """CPU time of a request, by who takes it."""
     loads = [load for load in CPU_LOADS if load in figures["throughput"]]
     plot = Plot("cpu", "bars.gp", "CPU time per request",
-                "microseconds of all server processes together; shorter is better",
+                "microseconds of all server processes together; shorter is better, broken bars run "
+                "on",
                 list(figures["targets"]), legend=legend(list(PARTS)))
     for load in loads or list(figures["throughput"])[:4]:
         found = [figures["throughput"][load]["targets"].get(name) for name in plot.rows]
@@ -181,7 +183,8 @@ def memory_plot(figures: Figures) -> Plot | None:
     rows = [name for name in figures["targets"]
             if name in found and figures["targets"][name]["role"] != "ceiling"]
     plot = Plot("memory", "bars.gp", "Memory after the load",
-                "MiB of a target's own processes, shared pages in shares (PSS); without Redis",
+                "MiB of a target's own processes, shared pages in shares (PSS), without Redis; "
+                "broken bars run on",
                 rows, width=820, legend=legend(["front", "workers"]))
     panel = stacked("", [{part: found[name][part]["pss"] for part in PARTS
                           if part in found[name]} for name in rows])
@@ -196,7 +199,7 @@ def latency_plot(figures: Figures) -> Plot | None:
     rows = [name for name in figures["targets"]
             if any(name in rate["targets"] for rate in latency["rates"])]
     plot = Plot("latency", "latency.gp", "Latency of a GET at one rate for all",
-                "milliseconds, logarithmic; further left is better",
+                "milliseconds, logarithmic; further left is better; thin lines are intervals",
                 rows, columns=2,
                 legend=[("● p50", "#222222"), ("◆ p99", "#222222"), ("▲ p99.9", "#222222")])
     for rate in latency["rates"]:
@@ -254,7 +257,8 @@ def settings(plot: Plot, figures: Figures, output: Path, scratch: Path) -> str:
         for number, panel in enumerate(plot.panels, 1):
             file = scratch / f"{block}-{number}"
             # gnuplot warns about files without a point.
-            file.write_text("\n".join(panel.blocks.get(block) or ["NaN NaN NaN NaN NaN NaN"]) + "\n")
+            lines_of = panel.blocks.get(block) or ["NaN NaN NaN NaN NaN NaN"]
+            file.write_text("\n".join(lines_of) + "\n")
             files.append(str(file))
         text.append(array(block, files))
     return "\n".join(text) + "\n"

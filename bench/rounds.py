@@ -119,7 +119,7 @@ class Rounds:
             if KINDS[name].role != "peer":
                 raise
             self.wrong[name] += 1
-            self.wrong_example[name] = str(e)[:200]
+            self.wrong_example[name] = f"{str(e)[:100]}..."
 
     def _round(self, block: Block, number: int) -> None:
         count = (f"round {number}/{self.count}" if number <= self.count else
@@ -138,6 +138,9 @@ class Rounds:
         result = Round(0)
         runs = block.runs()
         for target, load in random.sample(runs, len(runs)):
+            self.targets.check_alive()
+            if target not in self.targets.found:
+                continue
             try:
                 result.runs[target, load] = run(target, load)
             except Failure as e:

@@ -259,6 +259,7 @@ class Stack:
     def launch_front(self, name: str, front: str, port: int, conf: Path) -> Part:
         """A web server with a configuration in its directory, ready."""
         directory = conf.parent
+        command: list[str | Path]
         if front == "nginx":
             command = ["nginx", "-e", directory / "nginx.log", "-c", conf, "-g", "daemon off;"]
         else:
@@ -307,7 +308,9 @@ class Progress:
             return ""
         if cls._spent > 0:
             seconds *= (time.monotonic() - cls._began) / cls._spent
-        return f"{math.ceil(seconds / 60)} min left; " if seconds > 90 else f"{seconds:.0f} s left; "
+        if seconds > 90:
+            return f"{math.ceil(seconds / 60)} min left; "
+        return f"{seconds:.0f} s left; "
 
     @classmethod
     def show(cls, text: str) -> None:

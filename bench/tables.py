@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Any
 
 Figures = dict[str, Any]
@@ -19,17 +19,17 @@ class Table:
 
     title: str
     header: Sequence[str]
-    rows: list[Sequence[str]] = field(default_factory=list)
+    rows: Sequence[Sequence[str]] = ()
     note: str = ""
 
     def aligned(self) -> list[str]:
         """For a terminal."""
-        cells = [list(self.header), *map(list, self.rows)]
-        widths = [max(map(len, column)) for column in zip(*cells)]
-        lines = ["  " + "  ".join(cell.rjust(width) if i else cell.ljust(width)
-                                  for i, (cell, width) in enumerate(zip(row, widths))).rstrip()
-                 for row in cells]
-        return [self.title, *lines, *([f"  {self.note}"] if self.note else []), ""]
+        lines = [self.header, *self.rows]
+        widths = [max(map(len, column)) for column in zip(*lines)]
+        text = ["  " + "  ".join(cell.rjust(width) if i else cell.ljust(width)
+                                 for i, (cell, width) in enumerate(zip(row, widths))).rstrip()
+                for row in lines]
+        return [self.title, *text, *([f"  {self.note}"] if self.note else []), ""]
 
     def markdown(self) -> list[str]:
         """For README and docs."""

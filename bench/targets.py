@@ -126,7 +126,8 @@ class Arrangement:
         self._write_file(directory, BLOB.key)
         lines.append(f"location /cache/blob: {{ default_type application/json; sendfile on; "
                      f"root \"{directory}\"; open_file_cache max=10; }}")
-        edited, count = re.subn(r"(?m)^ *listen .*;$", lambda m: "\n".join([m[0], *lines]), text)
+        edited, count = re.subn(r"(?m)^ *listen .*;$", lambda m: "\n".join([str(m[0]), *lines]),
+                                text)
         if count != 1:
             raise Failure(f"{count} listen lines in nginx's configuration, not 1")
         return edited
