@@ -1,7 +1,8 @@
 """Latency at a fixed rate that is the same for all: h2load, its log of every request, percentiles.
 
 h2load gives each of its connections a schedule in ticks of about 10 ms; the connections are opened
-over one tick, so that they don't all send at once. A request is timed from when it was sent, so a
+over one tick, so that they don't all send at once. The rate is a share of the slowest target's
+maximum, as the same h2load finds it beforehand. A request is timed from when it was sent, so a
 stall delays later requests instead of being counted for each of them: what the largest percentiles
 show is what a kept connection sees. A run that doesn't reach the rate counts for nothing.
 """
@@ -9,10 +10,10 @@ show is what a kept connection sees. A run that doesn't reach the rate counts fo
 from __future__ import annotations
 
 import random
+import re
 import subprocess
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from pathlib import Path
 
 from loads import SMALL
 from noise import wait_quiet
@@ -21,7 +22,8 @@ from targets import KINDS, Target, Targets
 
 CONNECTIONS = 32
 SHARE = 0.7           # of the slowest target's maximum
-REACHED = 0.97        # of the rate that was asked for, or the run is void
+REACHED = 0.95        # of the rate that was asked for, or the run is void
+MAXIMUM_S = 1         # of the run that finds it
 WORTH_IT = 1.5        # a second rate without the slowest peer must be so much higher
 SLOWEST = ("fastapi", "nginx-fastapi")
 FIRST_S = 0.2         # left out of each run
@@ -70,20 +72,31 @@ def percentiles(log: str) -> dict[str, float]:
                for name, share in PERCENTILES.items()}}
 
 
+def run_h2load(target: Target, timeout: float, *options: str) -> str:
+    """What it says."""
+    command = ["setpriv", "--pdeathsig", "KILL", "h2load", "--h1", f"-c{CONNECTIONS}", "-t1",
+               *options, target.url(target.dialect.get_path(SMALL.key))]
+    try:
+        return subprocess.run(command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT,
+                              check=False, timeout=timeout).stdout.decode(errors="replace")
+    except subprocess.TimeoutExpired as e:
+        raise Failure(f"h2load wasn't done after {timeout:.0f} s") from e
+
+
 class Latencies:
     """Rounds of every rate and target, in random order."""
 
-    def __init__(self, targets: Targets, rates: Sequence[Rate], rounds: int, seconds: int,
-                 patience: float) -> None:
+    def __init__(self, targets: Targets, rounds: int, seconds: int, patience: float) -> None:
         self.targets = targets
-        self.rates = rates
+        self.rates: list[Rate] = []
         self.rounds = rounds
         self.seconds = seconds
         self.patience = patience
         self.notes: list[str] = []
 
-    def run(self) -> None:
-        """All rounds."""
+    def run(self, names: Sequence[str]) -> None:
+        """All rounds of these targets."""
+        self.rates = common_rates(self.maxima(names))
         for number in range(1, self.rounds + 1):
             runs = [(rate, name) for rate in self.rates for name in rate.rounds]
             wait_quiet(self.patience)
@@ -101,7 +114,9 @@ class Latencies:
     def _measure(self, rate: Rate, target: Target) -> dict[str, float]:
         log = self.targets.stack.root / "h2load.log"
         log.unlink(missing_ok=True)
-        output = self._h2load(rate, target, log)
+        output = run_h2load(target, 5 * self.seconds + 5, f"-n{rate.per_second * self.seconds}",
+                            f"--rps={rate.per_second / CONNECTIONS}", "-r3", "--rate-period=1ms",
+                            f"--log-file={log}")
         if not log.exists():
             raise Failure(f"h2load failed: {output[-500:]}")
         text = log.read_text()
@@ -113,14 +128,18 @@ class Latencies:
             raise Failure(f"only {found['per_second']:.0f} requests a second")
         return found
 
-    def _h2load(self, rate: Rate, target: Target, log: Path) -> str:
-        command = ["setpriv", "--pdeathsig", "KILL", "h2load", "--h1", f"-c{CONNECTIONS}", "-t1",
-                   f"-n{rate.per_second * self.seconds}", f"--rps={rate.per_second / CONNECTIONS}",
-                   "-r3", "--rate-period=1ms", f"--log-file={log}",
-                   target.url(target.dialect.get_path(SMALL.key))]
-        try:
-            return subprocess.run(command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT,
-                                  check=False, timeout=5 * self.seconds + 5
-                                  ).stdout.decode(errors="replace")
-        except subprocess.TimeoutExpired as e:
-            raise Failure(f"h2load wasn't done after {e.timeout:.0f} s") from e
+    def maxima(self, names: Sequence[str]) -> dict[str, float]:
+        """The most that each target does when asked by h2load without a pause."""
+        found = {}
+        for name in names:
+            Progress.show(f"latency, maximum: {KINDS[name].title}")
+            target = self.targets.get(name)
+            output = run_h2load(target, MAXIMUM_S + 10, f"-D{MAXIMUM_S}")
+            rate = re.search(r"([\d.]+) req/s", output)
+            failed = re.search(r"(\d+) failed, (\d+) errored", output)
+            if not rate or not failed or failed[1] != "0" or failed[2] != "0":
+                self.notes.append(f"latency of {name}: h2load failed: {output[-500:]}")
+            else:
+                found[name] = float(rate[1])
+            Progress.spend(MAXIMUM_S + RUN_S)
+        return found

@@ -25,6 +25,7 @@ COLOURS = {
 PARTS = {"front": ("web server", "#5b7da8"), "workers": ("workers or peer", "#d9541e"),
          "redis": ("Redis", "#8c2f39")}
 CPU_LOADS = ("get-32", "put-32", "mix-32", "get-100k")
+ROOM = 0.82  # of a panel is for bars, the rest for the figure at their end
 NAMES_PX = 190
 ROW_PX = 21
 
@@ -98,8 +99,8 @@ def limit(ends: Sequence[float]) -> float:
 
 def bar(panel: Panel, number: int, segments: Sequence[tuple[float, int]], text: str,
         edge: float) -> None:
-    """Lengths and colours, and a text after `edge`. Broken where it leaves the panel."""
-    broken = edge > panel.limit * 0.84
+    """Lengths and colours, and a text after `edge`. Broken if it is too long for the panel."""
+    broken = sum(length for length, _ in segments) > panel.limit * ROOM
     cut = panel.limit * 0.72 if broken else panel.limit
     begin, last = 0.0, 0
     for length, hue in segments:
@@ -108,9 +109,8 @@ def bar(panel: Panel, number: int, segments: Sequence[tuple[float, int]], text: 
             last = hue
         begin += length
     if broken:
-        panel.add("BARS", number, panel.limit * 0.74, panel.limit * 0.82, last)
-        edge = panel.limit * 0.82
-    panel.add("TEXTS", number, edge, text)
+        panel.add("BARS", number, panel.limit * 0.74, panel.limit * ROOM, last)
+    panel.add("TEXTS", number, min(edge, panel.limit * ROOM), text)
 
 
 def ratio_plot(figures: Figures) -> Plot | None:
@@ -133,8 +133,9 @@ def ratio_plot(figures: Figures) -> Plot | None:
             ratio = found[name]
             bar(panel, number, [(ratio["median"], colour(name))], f"{ratio['median']:.2f}",
                 ratio["high"])
-            if ratio["high"] <= panel.limit * 0.84:
-                panel.add("SPANS", number, ratio["median"], ratio["low"], ratio["high"])
+            if ratio["median"] <= panel.limit * ROOM:
+                panel.add("SPANS", number, ratio["median"], ratio["low"],
+                          min(ratio["high"], panel.limit * ROOM))
         plot.panels.append(panel)
     return plot if plot.panels else None
 
@@ -207,7 +208,7 @@ def latency_plot(figures: Figures) -> Plot | None:
                       f"connections", begin=1e9)
         for number, name in enumerate(rows, 1):
             found = rate["targets"].get(name)
-            if not found:
+            if not found or "p50" not in found:
                 continue
             panel.add("LINES", number, found["p50"]["median"], found["p99.9"]["median"],
                       colour(name))

@@ -54,21 +54,16 @@ def throughput(rounds: Rounds) -> dict[str, Any]:
     return {block.loads[0]: throughput_of_block(rounds, block) for block in rounds.blocks}
 
 
-def maxima(figures: Mapping[str, Any], load: str) -> dict[str, float]:
-    """The most that each target did under a load."""
-    return {target: row["requests_per_second"]["median"]
-            for target, row in figures.get(load, {}).get("targets", {}).items()}
-
-
 def latency(rates: Sequence[Rate], rounds: int, seconds: int) -> dict[str, Any]:
-    """All rates; targets that never reached one are left out of it."""
+    """All rates; of a target that never reached one there are 0 rounds."""
     return {
         "connections": CONNECTIONS, "rounds": rounds, "seconds": seconds,
         "rates": [{
             "title": rate.title, "requests_per_second": rate.per_second,
-            "targets": {target: {name: summary([r[name] for r in found], 3)
-                                 for name in PERCENTILES}
-                        for target, found in rate.rounds.items() if found},
+            "targets": {target: {"rounds": len(found),
+                                 **({name: summary([r[name] for r in found], 3)
+                                     for name in PERCENTILES} if found else {})}
+                        for target, found in rate.rounds.items()},
         } for rate in rates],
     }
 

@@ -13,7 +13,7 @@ from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 
-from loads import LOADS, Load
+from loads import LOADS
 from noise import Noise, wait_quiet
 from stack import Failure, Progress, Void
 from targets import KINDS, Targets
@@ -99,17 +99,6 @@ class Rounds:
                 wait_quiet(self.patience)
                 with self.noise.counted():
                     self._round(block, attempt + 1)
-
-    def sample(self, load: Load) -> dict[str, float]:
-        """The rate of each target in one run."""
-        rates = {}
-        for name in list(self.targets.found):
-            Progress.show(f"{load.name}: {KINDS[name].title}")
-            try:
-                rates[name] = run_wrk(self.targets.get(name), load, 1).rate
-            except Void as e:
-                self.voids.append(str(e))
-        return rates
 
     def _look_again(self, name: str) -> None:
         """wrk goes away with requests under way. Whoever comes next must get its own answer."""

@@ -15,14 +15,15 @@ from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
 
-from loads import LOADS, SMALL
+from latency import run_h2load
+from loads import LOADS
 from stack import Failure, Progress
 from targets import KINDS, Target, Targets
 from wrk import run_wrk
 
-CONNECTIONS = 32
 REQUESTS = 3000
 ATTACH_S = 10.0
+TIMEOUT_S = 60.0
 TARGET_S = 4.0  # one target, about
 
 
@@ -103,10 +104,7 @@ def count_calls(targets: Targets, target: Target) -> dict[str, Calls]:
         found = {name: traces.enter_context(
             Trace([pid for part in parts for pid in part.processes()], root / f"strace-{name}"))
             for name, parts in target.groups.items()}
-        command = ["setpriv", "--pdeathsig", "KILL", "h2load", "--h1", f"-c{CONNECTIONS}", "-t1",
-                   f"-n{REQUESTS}", target.url(target.dialect.get_path(SMALL.key))]
-        output = subprocess.run(command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT,
-                                check=False).stdout.decode(errors="replace")
+        output = run_h2load(target, TIMEOUT_S, f"-n{REQUESTS}")
     if f" {REQUESTS} succeeded" not in output:
         raise Failure(f"{target.name} under strace: {output[-500:]}")
     result = {}

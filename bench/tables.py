@@ -22,13 +22,20 @@ class Table:
     rows: Sequence[Sequence[str]] = ()
     note: str = ""
 
-    def aligned(self) -> list[str]:
-        """For a terminal."""
+    def aligned(self, columns: int = 100) -> list[str]:
+        """For a terminal so wide: what doesn't fit beside each other comes below."""
         lines = [self.header, *self.rows]
         widths = [max(map(len, column)) for column in zip(*lines)]
-        text = ["  " + "  ".join(cell.rjust(width) if i else cell.ljust(width)
-                                 for i, (cell, width) in enumerate(zip(row, widths))).rstrip()
-                for row in lines]
+        text: list[str] = []
+        first = 1
+        while first < len(widths):
+            last = first + 1
+            while (last < len(widths)
+                   and sum(widths[first:last + 1]) + widths[0] + 2 * (last - first + 2) < columns):
+                last += 1
+            text += ["  " + "  ".join([row[0].ljust(widths[0]), *(
+                row[i].rjust(widths[i]) for i in range(first, last))]).rstrip() for row in lines]
+            first = last
         return [self.title, *text, *([f"  {self.note}"] if self.note else []), ""]
 
     def markdown(self) -> list[str]:
@@ -137,11 +144,13 @@ def latency_tables(figures: Figures) -> Iterator[Table]:
         yield Table(
             f"Latency of a GET at {rate['requests_per_second']:,} requests/s, "
             f"{latency['connections']} connections, ms",
-            ["", "p50", "p99", "p99.9"],
-            [[title(figures, name), *(spread(row[p]) for p in ("p50", "p99", "p99.9"))]
+            ["", "p50", "p99", "p99.9", "rounds"],
+            [[title(figures, name), *(spread(row.get(p)) for p in ("p50", "p99", "p99.9")),
+              str(row["rounds"])]
              for name in names(figures) if (row := rate["targets"].get(name))],
-            f"The rate is 70 % of the slowest target's maximum ({rate['title']}). Medians of "
-            f"{latency['rounds']} rounds with their intervals.")
+            f"The rate is 70 % of the slowest target's maximum ({rate['title']}). Medians of at "
+            f"most {latency['rounds']} rounds with their intervals; a round in which the rate "
+            f"wasn't reached doesn't count.")
 
 
 def syscall_table(figures: Figures) -> Table | None:

@@ -22,7 +22,7 @@ from loads import (BLOB, LOADS, PAGE, SMALL, WRITTEN, CacheApi, ConstantApi,  # 
                    WebdisApi, commands)
 from report import interval, summary  # noqa: E402
 from stack import Failure  # noqa: E402
-from tables import ahead, all_tables, notes  # noqa: E402
+from tables import Table, ahead, all_tables, notes  # noqa: E402
 from targets import KINDS  # noqa: E402
 
 RESULTS = Path(__file__).with_name("bench_results.json")
@@ -87,6 +87,13 @@ def test_table_prints_text() -> None:
     assert done.returncode == 0, done.stderr
     rows = done.stdout.split("\n\n")[0].splitlines()[1:-1]
     assert len({len(row) for row in rows}) == 1, rows
+
+
+def test_a_wide_table_is_split() -> None:
+    """Each part has the first column."""
+    table = Table("t", ["", "aaaaaaaa", "bbbbbbbb", "cccccccc"], [["row", "1", "2", "3"]])
+    assert table.aligned(30) == ["t", "       aaaaaaaa  bbbbbbbb", "  row         1         2",
+                                 "       cccccccc", "  row         3", ""]
 
 
 @pytest.mark.parametrize("content", ["", "[]", "{}", '{"targets": {}}', "nonsense"])
