@@ -198,9 +198,10 @@ class Stack:
         return part
 
     def retire(self, part: Part) -> None:
-        """Stops a part before the rest."""
+        """Stops a part before the rest; another may then have its name."""
         self.parts.remove(part)
         part.stop()
+        shutil.rmtree(part.directory, ignore_errors=True)
 
     def wait_ready(self, part: Part, ready: Callable[[], bool]) -> None:
         """Until `ready` is true; Failure if the part ends or takes too long."""

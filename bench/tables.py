@@ -233,13 +233,14 @@ def all_tables(figures: Figures) -> list[Table]:
 
 def notes(figures: Figures) -> list[str]:
     """What must be known to judge the figures."""
-    settings, noise = figures["settings"], figures["noise"]
+    settings, noise = figures["settings"], figures.get("noise")
     lines = [f"{figures['date']}, {figures['machine']['cores']} cores, "
              f"{figures['machine']['cpu']}, {figures['machine']['system']}; {settings['rounds']} "
              f"rounds of {settings['seconds']} s; rounds whose static ceilings are more than "
-             f"{settings['drift_percent']:.0f} % apart don't count.",
-             f"Other processes took {noise['others_cpu_percent']:.0f} % of the CPU time meanwhile, "
-             f"the hypervisor {noise['stolen_cpu_percent']:.0f} %."]
+             f"{settings['drift_percent']:.0f} % apart don't count."]
+    if noise:
+        lines.append(f"While rounds ran, other processes took {noise['others_cpu_percent']:.0f} % "
+                     f"of the CPU time, the hypervisor {noise['stolen_cpu_percent']:.0f} %.")
     lines += [f"Left out: {name}: {reason.splitlines()[0]}"
               for name, reason in figures["left_out"].items()]
     lines += [f"Void: {line}" for line in figures["voids"]]
