@@ -212,11 +212,14 @@ def latency_plot(figures: Figures) -> Plot | None:
                 continue
             panel.add("LINES", number, found["p50"]["median"], found["p99.9"]["median"],
                       colour(name))
+            if found["reached"] < found["rounds"]:
+                panel.add("TEXTS", number, found["p99.9"]["median"],
+                          f"rate reached {found['reached']}/{found['rounds']}")
             for which, p in enumerate(("p50", "p99", "p99.9"), 1):
                 panel.add("DOTS", number, found[p]["median"], found[p]["low"], found[p]["high"],
                           colour(name), which)
                 panel.begin = min(panel.begin, found[p]["low"] / 1.5)
-                panel.limit = max(panel.limit, found[p]["high"] * 1.5)
+                panel.limit = max(panel.limit, found[p]["high"] * 2)
         if panel.limit:
             plot.panels.append(panel)
     return plot if plot.panels else None

@@ -55,12 +55,12 @@ def throughput(rounds: Rounds) -> dict[str, Any]:
 
 
 def latency(rates: Sequence[Rate], rounds: int, seconds: int) -> dict[str, Any]:
-    """All rates; of a target that never reached one there are 0 rounds."""
+    """All rates."""
     return {
         "connections": CONNECTIONS, "rounds": rounds, "seconds": seconds,
         "rates": [{
             "title": rate.title, "requests_per_second": rate.per_second,
-            "targets": {target: {"rounds": len(found),
+            "targets": {target: {"rounds": len(found), "reached": rate.reached(target),
                                  **({name: summary([r[name] for r in found], 3)
                                      for name in PERCENTILES} if found else {})}
                         for target, found in rate.rounds.items()},

@@ -144,13 +144,12 @@ def latency_tables(figures: Figures) -> Iterator[Table]:
         yield Table(
             f"Latency of a GET at {rate['requests_per_second']:,} requests/s, "
             f"{latency['connections']} connections, ms",
-            ["", "p50", "p99", "p99.9", "rounds"],
+            ["", "p50", "p99", "p99.9", "rate reached"],
             [[title(figures, name), *(spread(row.get(p)) for p in ("p50", "p99", "p99.9")),
-              str(row["rounds"])]
+              f"{row['reached']} of {row['rounds']}"]
              for name in names(figures) if (row := rate["targets"].get(name))],
-            f"The rate is 70 % of the slowest target's maximum ({rate['title']}). Medians of at "
-            f"most {latency['rounds']} rounds with their intervals; a round in which the rate "
-            f"wasn't reached doesn't count.")
+            f"The rate is 70 % of the slowest target's maximum ({rate['title']}). Medians of "
+            f"{latency['rounds']} rounds with their intervals.")
 
 
 def syscall_table(figures: Figures) -> Table | None:
