@@ -260,9 +260,9 @@ def settings(plot: Plot, figures: Figures, output: Path, scratch: Path) -> str:
         files = []
         for number, panel in enumerate(plot.panels, 1):
             file = scratch / f"{block}-{number}"
-            # gnuplot warns about files without a point.
-            lines_of = panel.blocks.get(block) or ["NaN NaN NaN NaN NaN NaN"]
-            file.write_text("\n".join(lines_of) + "\n")
+            # gnuplot 5.4 dies of a plot of texts that has none in its panel.
+            nothing = f'1 {panel.limit} " "' if block == "TEXTS" else " ".join(["NaN"] * 6)
+            file.write_text("\n".join(panel.blocks.get(block, [nothing])) + "\n")
             files.append(str(file))
         text.append(array(block, files))
     return "\n".join(text) + "\n"

@@ -94,12 +94,16 @@ def memory_kib(pids: Sequence[int]) -> tuple[int, int]:
 
 
 class Part:
-    """A process of the stack."""
+    """A process of the stack. `start` starts it, and starts it anew; `ready` says whether it has
+    become ready."""
 
-    def __init__(self, name: str, directory: Path, popen: subprocess.Popen[bytes]) -> None:
+    def __init__(self, name: str, directory: Path,
+                 start: Callable[[], subprocess.Popen[bytes]]) -> None:
         self.name = name
         self.directory = directory
-        self.popen = popen
+        self.start = start
+        self.popen = start()
+        self.ready: Callable[[], bool] = lambda: True
 
     @property
     def pid(self) -> int:
@@ -188,14 +192,21 @@ class Stack:
                environment: Mapping[str, str] | None = None, cwd: Path | None = None) -> Part:
         """Starts a part. A session of its own keeps Ctrl-C from it, and the parent-death signal
         ends it even if this program is killed outright."""
-        with open(directory / "output.log", "wb") as log:
-            popen = subprocess.Popen(["setpriv", "--pdeathsig", "TERM", *command],
-                                     stdin=subprocess.DEVNULL, stdout=log, stderr=log,
-                                     env=clean_environment() | dict(environment or {}),
-                                     cwd=cwd, start_new_session=True)
-        part = Part(name, directory, popen)
+        def start() -> subprocess.Popen[bytes]:
+            with open(directory / "output.log", "wb") as log:
+                return subprocess.Popen(["setpriv", "--pdeathsig", "TERM", *command],
+                                        stdin=subprocess.DEVNULL, stdout=log, stderr=log,
+                                        env=clean_environment() | dict(environment or {}),
+                                        cwd=cwd, start_new_session=True)
+        part = Part(name, directory, start)
         self.parts.append(part)
         return part
+
+    def restart(self, part: Part) -> None:
+        """The same again, as new."""
+        part.stop()
+        part.popen = part.start()
+        self.wait_ready(part, part.ready)
 
     def retire(self, part: Part) -> None:
         """Stops a part before the rest; another may then have its name."""
@@ -205,6 +216,7 @@ class Stack:
 
     def wait_ready(self, part: Part, ready: Callable[[], bool]) -> None:
         """Until `ready` is true; Failure if the part ends or takes too long."""
+        part.ready = ready
         end = time.monotonic() + READY_S
         while not ready():
             if part.popen.poll() is not None:

@@ -16,10 +16,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from latency import run_h2load
-from loads import LOADS
 from stack import Failure, Progress
 from targets import KINDS, Target, Targets
-from wrk import run_wrk
 
 REQUESTS = 3000
 ATTACH_S = 10.0
@@ -98,7 +96,7 @@ class Trace:
 
 def count_calls(targets: Targets, target: Target) -> dict[str, Calls]:
     """Of each group of a target's processes."""
-    run_wrk(target, LOADS["get-32"], 1)
+    run_h2load(target, TIMEOUT_S, f"-n{REQUESTS}")
     root = targets.stack.root
     with ExitStack() as traces:
         found = {name: traces.enter_context(

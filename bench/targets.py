@@ -254,6 +254,13 @@ class Targets:
         del self.found[name]
         self.left_out[name] = reason
 
+    def renew(self) -> None:
+        """Clients that went away with requests under way leave Webdis with replies that reach
+        others, and h2load ends at the first one: a stage that uses it begins with a new Webdis."""
+        self.check_alive()
+        if "webdis" in self.found or "nginx-webdis" in self.found:
+            self.stack.restart(self.arrangement.webdis[0])
+
     def get(self, name: str) -> Target:
         """Void if it is left out since its start."""
         self.check_alive()
