@@ -4,9 +4,10 @@
  * once with a constant and ask nothing of Redis. What larderd reaches of its throughput is what
  * handlers and Redis leave of it.
  *
- *     larder-ceiling BODY [OPTION OF larderd]...
+ *     larder-ceiling BODY [PAGE [BLOB]] [OPTION OF larderd]...
  *
- * BODY is the whole body of every answer; the benchmark passes one that larderd gave.
+ * BODY is the whole body of every answer; the benchmark passes one that larderd gave. Keys that
+ * begin with "page:" and "blob:" get the larger PAGE and BLOB, if given.
  */
 #include <stdio.h>
 #include <stdlib.h>
@@ -19,22 +20,45 @@
 
 enum { EXIT_USAGE = 2 };
 
-/* Set before the workers are forked. */
-static struct slice answer;
+enum { BODY, PAGE, BLOB, ANSWERS };
 
-static enum step put_plan(struct request *r) {
+/* Set before the workers are forked. */
+static struct slice answers[ANSWERS];
+
+static enum step answer(struct request *r, struct slice body) {
     response_json(&r->response, 200);
-    buf_put_slice(&r->response.body, answer);
+    buf_put_slice(&r->response.body, body);
     return STEP_ANSWER;
 }
 
-/* With the field that a GET of larderd has, so that the heads are of one size too. */
-static enum step get_plan(struct request *r) {
-    response_field(&r->response, "Cache-Control", SLICE("private, no-cache"));
-    return put_plan(r);
+static enum step put_plan(struct request *r) {
+    return answer(r, answers[BODY]);
 }
 
+/* With the field that a GET of larderd has, so that the heads are of one size too. */
+static enum step get(struct request *r, struct slice body) {
+    response_field(&r->response, "Cache-Control", SLICE("private, no-cache"));
+    return answer(r, body);
+}
+
+static enum step get_plan(struct request *r) {
+    return get(r, answers[BODY]);
+}
+
+static enum step page_plan(struct request *r) {
+    return get(r, answers[PAGE]);
+}
+
+static enum step blob_plan(struct request *r) {
+    return get(r, answers[BLOB]);
+}
+
+/* The first row that fits counts. */
 static const struct route rows[] = {
+    {"page_get", METHOD_GET, "/cache/page:{key}", SLICE_INIT("/cache/page:"), true, page_plan, NULL,
+     "A constant"},
+    {"blob_get", METHOD_GET, "/cache/blob:{key}", SLICE_INIT("/cache/blob:"), true, blob_plan, NULL,
+     "A constant"},
     {"cache_get", METHOD_GET, "/cache/{key}", SLICE_INIT("/cache/"), true, get_plan, NULL,
      "A constant"},
     {"cache_put", METHOD_PUT, "/cache/{key}", SLICE_INIT("/cache/"), true, put_plan, NULL,
@@ -65,13 +89,17 @@ int main(int argc, char **argv) {
     struct config config;
     enum config_action action;
     struct buf why = {0};
-    if (argc < 2) {
-        (void)fputs("usage: larder-ceiling BODY [OPTION OF larderd]...\n", stderr);
+    int bodies = 0;
+    while (bodies < ANSWERS && bodies + 1 < argc && argv[bodies + 1][0] != '-')
+        bodies++;
+    if (bodies == 0) {
+        (void)fputs("usage: larder-ceiling BODY [PAGE [BLOB]] [OPTION OF larderd]...\n", stderr);
         return EXIT_USAGE;
     }
-    answer = slice_of(argv[1]);
-    /* The options begin behind BODY, which stands where a program's name does. */
-    enum error e = config_load(&config, argc - 1, argv + 1, &action, &why);
+    for (int i = 0; i < ANSWERS; i++)
+        answers[i] = slice_of(argv[i < bodies ? i + 1 : 1]);
+    /* The options begin behind the last body, which stands where a program's name does. */
+    enum error e = config_load(&config, argc - bodies, argv + bodies, &action, &why);
     if (e != OK || action != CONFIG_RUN) {
         (void)fprintf(stderr, "larder-ceiling: not a configuration to run with\n%.*s", (int)why.n,
                       why.p != NULL ? why.p : "");
@@ -79,5 +107,5 @@ int main(int argc, char **argv) {
         return EXIT_USAGE;
     }
     buf_fini(&why);
-    return run(&config, argc - 1, argv + 1);
+    return run(&config, argc - bodies, argv + bodies);
 }

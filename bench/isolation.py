@@ -22,14 +22,17 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from fastcgi import request_bytes
-from load import FRONTS, PATH, Targets, ask
+from loads import PATH
 from stack import Failure, Progress
+from targets import Arrangement
+from web import ask
 
 MEASURED = ("/health/live", "/")
 CONNECTIONS = 4
 SILENT_PEERS = 8
 WAITING_CLIENTS = 4
 SECONDS = 1.5
+SITUATIONS_S = 6 * (SECONDS + 0.2)  # all of them, about
 PAUSE = 0.002  # after an answer, so that this program isn't the load that it measures
 ANSWER_S = 10.0    # the longest wait for an answer
 RECOVERY_S = 10.0  # for values to be had again after Redis goes on
@@ -163,20 +166,19 @@ def wait_recovered(host: str) -> None:
     """Until a value can be read."""
     end = time.monotonic() + RECOVERY_S
     while True:
-        try:
-            ask(host, "GET")
+        answer = ask(host, "GET", PATH)
+        if answer.status == 200:
             return
-        except Failure:
-            if time.monotonic() > end:
-                raise
-            time.sleep(0.01)
+        if time.monotonic() > end:
+            raise Failure(f"Redis runs again, but GET {PATH} still gives {answer.status}")
+        time.sleep(0.01)
 
 
 class Isolation:
     """All situations, through each front."""
 
-    def __init__(self, targets: Targets) -> None:
-        self.targets = targets
+    def __init__(self, arrangement: Arrangement) -> None:
+        self.arrangement = arrangement
         self.results: list[Latency] = []
         self.notes: list[str] = []
 
@@ -184,11 +186,10 @@ class Isolation:
         """Measures; Failure if a request that needs no Redis isn't answered 200."""
         gc.disable()
         try:
-            for front in FRONTS:
-                port = self.targets.ports[front, "ours"]
+            for front, port in self.arrangement.ports.items():
                 self._measure(front, "undisturbed", port, lambda: [])
                 self._measure(front, f"{SILENT_PEERS} silent peers", port, self._silent_peers)
-                with stopped(self.targets.redis.pid):
+                with stopped(self.arrangement.redis.pid):
                     self._measure(front, "Redis stopped", port, lambda: [
                         Client(port, PATH) for _ in range(WAITING_CLIENTS)])
                 wait_recovered(f"127.0.0.1:{port}")
@@ -196,7 +197,7 @@ class Isolation:
             gc.enable()
 
     def _silent_peers(self) -> list[SilentPeer]:
-        return [SilentPeer(self.targets.socket, (i + 0.5) / SILENT_PEERS)
+        return [SilentPeer(self.arrangement.pool[1], (i + 0.5) / SILENT_PEERS)
                 for i in range(SILENT_PEERS)]
 
     def _measure(self, front: str, situation: str, port: int,

@@ -14,7 +14,8 @@ from statistics import median
 from typing import Any
 
 from isolation import Latency
-from load import BLOCKS, Block, Round, Rounds
+from loads import LOADS
+from rounds import Block, Round, Rounds
 from stack import LARDERD, TOP
 
 GOALS = {"ratio_to_fastcgi_ceiling": 0.75, "worker_us_per_get": 12.0, "memory_mib": 16.0,
@@ -41,12 +42,14 @@ def summary(values: Sequence[float], digits: int) -> dict[str, Any]:
 
 
 def throughput_row(block: Block, load: str, rounds: list[Round]) -> dict[str, Any]:
-    """One line of the table."""
-    ours = [r.ours[load] for r in rounds]
-    ceiling = [r.ceiling[load] for r in rounds]
+    """One line of the table of bench/quick."""
+    front = block.ceiling.partition("-")[0]
+    ours = [r.runs[f"{front}-larder", load] for r in rounds]
+    ceiling = [r.runs[f"{front}-ceiling", load] for r in rounds]
     static = [r.static for r in rounds]
     return {
-        "front": block.front, "load": load, "connections": block.connections,
+        "front": front, "load": LOADS[load].operation.upper(),
+        "connections": LOADS[load].connections,
         "requests_per_second": {
             "ours": summary([r.rate for r in ours], 0),
             "fastcgi_ceiling": summary([r.rate for r in ceiling], 0),
@@ -54,18 +57,18 @@ def throughput_row(block: Block, load: str, rounds: list[Round]) -> dict[str, An
         "ratio_to_fastcgi_ceiling": summary([a.rate / b.rate for a, b in zip(ours, ceiling)], 3),
         "ratio_to_static_ceiling": summary([a.rate / s for a, s in zip(ours, static)], 3),
         "cpu_us_per_request": {
-            "workers": summary([r.workers_us for r in ours], 2),
-            "front": summary([r.front_us for r in ours], 2),
-            "redis": summary([r.redis_us for r in ours], 2),
-            "ceiling_workers": summary([r.workers_us for r in ceiling], 2),
-            "ceiling_front": summary([r.front_us for r in ceiling], 2)},
+            "workers": summary([r.cpu_us["workers"] for r in ours], 2),
+            "front": summary([r.cpu_us["front"] for r in ours], 2),
+            "redis": summary([r.cpu_us["redis"] for r in ours], 2),
+            "ceiling_workers": summary([r.cpu_us["workers"] for r in ceiling], 2),
+            "ceiling_front": summary([r.cpu_us["front"] for r in ceiling], 2)},
     }
 
 
 def throughput_rows(rounds: Rounds) -> list[dict[str, Any]]:
     """All lines that have a round that counts."""
     return [throughput_row(block, load, rounds.kept[block])
-            for block in BLOCKS if rounds.kept[block] for load in block.loads]
+            for block in rounds.blocks if rounds.kept[block] for load in block.loads]
 
 
 def first_line(command: Sequence[str]) -> str:

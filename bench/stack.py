@@ -1,4 +1,4 @@
-"""The processes that are measured: a private Redis, larderd, larder-ceiling, web servers.
+"""The processes that are measured: a private Redis, larderd, larder-ceiling, web servers, peers.
 
 A Stack owns a private directory, in memory where that is possible, and everything it launches; all
 of it ends with the Stack.
@@ -6,6 +6,7 @@ of it ends with the Stack.
 
 from __future__ import annotations
 
+import math
 import os
 import shutil
 import signal
@@ -14,7 +15,7 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from types import TracebackType
 
@@ -29,7 +30,9 @@ STOP_S = 8.0    # for a part to end before it is killed; larderd drains for up t
 # Debian keeps servers where an ordinary user's PATH doesn't look.
 os.environ["PATH"] += ":/usr/local/sbin:/usr/sbin:/sbin"
 
-PACKAGES = {"wrk": "wrk", "nginx": "nginx", "lighttpd": "lighttpd", "setpriv": "util-linux"}
+PACKAGES = {"wrk": "wrk", "nginx": "nginx", "lighttpd": "lighttpd", "setpriv": "util-linux",
+            "h2load": "nghttp2-client", "strace": "strace", "gnuplot": "gnuplot-nox"}
+NEEDED = ("wrk", "nginx", "lighttpd", "setpriv")
 REDIS_NAMES = ("redis-server", "redis-check-rdb")  # Debian's redis-tools has the second
 
 
@@ -37,9 +40,20 @@ class Failure(Exception):
     """Something that ends the benchmark, told to the user as it is."""
 
 
+class Void(Failure):
+    """Something that ends only what was being measured: it doesn't count."""
+
+
+def tool_missing(command: str) -> str:
+    """Why a command can't be used; empty if it can."""
+    return "" if shutil.which(command) else (
+        f"not installed: {PACKAGES[command]}. Install: "
+        f"apt-get install --no-install-recommends {PACKAGES[command]}")
+
+
 def check_installed() -> None:
     """Names what is missing, and its package."""
-    missing = [package for command, package in PACKAGES.items() if not shutil.which(command)]
+    missing = [PACKAGES[command] for command in NEEDED if not shutil.which(command)]
     if not any(shutil.which(name) for name in REDIS_NAMES):
         missing.append("redis-tools")
     if missing:
@@ -52,14 +66,16 @@ def check_installed() -> None:
 
 
 def children(pid: int) -> list[int]:
-    """The children of a process that has one thread."""
-    return [int(n) for n in Path(f"/proc/{pid}/task/{pid}/children").read_text().split()]
+    """The children of a process."""
+    return [int(n) for path in Path(f"/proc/{pid}/task").glob("*/children")
+            for n in path.read_text().split()]
 
 
 def cpu_ns(pids: Sequence[int]) -> int:
-    """Nanoseconds that these single-threaded processes have run. Failure if one is gone."""
+    """Nanoseconds that the threads of these processes have run. Failure if one is gone."""
     try:
-        return sum(int(Path(f"/proc/{pid}/schedstat").read_text().split()[0]) for pid in pids)
+        return sum(int(Path(f"/proc/{pid}/task/{task}/schedstat").read_text().split()[0])
+                   for pid in pids for task in os.listdir(f"/proc/{pid}/task"))
     except (FileNotFoundError, ProcessLookupError) as e:
         raise Failure("a process died while it was measured") from e
 
@@ -78,12 +94,16 @@ def memory_kib(pids: Sequence[int]) -> tuple[int, int]:
 
 
 class Part:
-    """A process of the stack."""
+    """A process of the stack. `start` starts it, and starts it anew; `ready` says whether it has
+    become ready."""
 
-    def __init__(self, name: str, directory: Path, popen: subprocess.Popen[bytes]) -> None:
+    def __init__(self, name: str, directory: Path,
+                 start: Callable[[], subprocess.Popen[bytes]]) -> None:
         self.name = name
         self.directory = directory
-        self.popen = popen
+        self.start = start
+        self.popen = start()
+        self.ready: Callable[[], bool] = lambda: True
 
     @property
     def pid(self) -> int:
@@ -91,8 +111,11 @@ class Part:
         return self.popen.pid
 
     def processes(self) -> list[int]:
-        """It and its workers."""
-        return [self.pid, *children(self.pid)]
+        """It and its descendants."""
+        found = [self.pid]
+        for pid in found:
+            found += children(pid)
+        return found
 
     def last_words(self) -> str:
         """The ends of its logs."""
@@ -165,24 +188,35 @@ class Stack:
         path.mkdir()
         return path
 
-    def launch(self, name: str, directory: Path, command: Sequence[str | Path]) -> Part:
+    def launch(self, name: str, directory: Path, command: Sequence[str | Path],
+               environment: Mapping[str, str] | None = None, cwd: Path | None = None) -> Part:
         """Starts a part. A session of its own keeps Ctrl-C from it, and the parent-death signal
         ends it even if this program is killed outright."""
-        with open(directory / "output.log", "wb") as log:
-            popen = subprocess.Popen(["setpriv", "--pdeathsig", "TERM", *command],
-                                     stdin=subprocess.DEVNULL, stdout=log, stderr=log,
-                                     env=clean_environment(), start_new_session=True)
-        part = Part(name, directory, popen)
+        def start() -> subprocess.Popen[bytes]:
+            with open(directory / "output.log", "wb") as log:
+                return subprocess.Popen(["setpriv", "--pdeathsig", "TERM", *command],
+                                        stdin=subprocess.DEVNULL, stdout=log, stderr=log,
+                                        env=clean_environment() | dict(environment or {}),
+                                        cwd=cwd, start_new_session=True)
+        part = Part(name, directory, start)
         self.parts.append(part)
         return part
 
+    def restart(self, part: Part) -> None:
+        """The same again, as new."""
+        part.stop()
+        part.popen = part.start()
+        self.wait_ready(part, part.ready)
+
     def retire(self, part: Part) -> None:
-        """Stops a part before the rest."""
+        """Stops a part before the rest; another may then have its name."""
         self.parts.remove(part)
         part.stop()
+        shutil.rmtree(part.directory, ignore_errors=True)
 
     def wait_ready(self, part: Part, ready: Callable[[], bool]) -> None:
         """Until `ready` is true; Failure if the part ends or takes too long."""
+        part.ready = ready
         end = time.monotonic() + READY_S
         while not ready():
             if part.popen.poll() is not None:
@@ -191,11 +225,9 @@ class Stack:
                 raise Failure(f"{part.name} isn't ready after {READY_S:.0f} s\n{part.last_words()}")
             time.sleep(0.005)
 
-    def check_alive(self) -> None:
-        """Failure if a part has ended by itself."""
-        for part in self.parts:
-            if part.popen.poll() is not None:
-                raise Failure(f"{part.name} ended by itself\n{part.last_words()}")
+    def dead(self) -> list[Part]:
+        """Parts that have ended by themselves."""
+        return [part for part in self.parts if part.popen.poll() is not None]
 
     # --- the parts ---------------------------------------------------------------------------
 
@@ -228,13 +260,19 @@ class Stack:
         """nginx or lighttpd with the configuration that ships; `edit` gets the text and the
         directory."""
         directory = self.directory(name)
+        conf = directory / f"{front}.conf"
         result = subprocess.run([TOP / "scripts/front-conf.sh", front, str(port), pool, directory],
                                 stdout=subprocess.PIPE, stderr=subprocess.PIPE, check=False)
         if result.returncode != 0:
             raise Failure(result.stderr.decode(errors="replace").strip())
         text = result.stdout.decode()
-        conf = directory / f"{front}.conf"
         conf.write_text(edit(text, directory) if edit else text)
+        return self.launch_front(name, front, port, conf)
+
+    def launch_front(self, name: str, front: str, port: int, conf: Path) -> Part:
+        """A web server with a configuration in its directory, ready."""
+        directory = conf.parent
+        command: list[str | Path]
         if front == "nginx":
             command = ["nginx", "-e", directory / "nginx.log", "-c", conf, "-g", "daemon off;"]
         else:
@@ -257,16 +295,42 @@ def say(text: str) -> None:
 
 
 class Progress:
-    """What is going on, in one line that is overwritten; nothing where no terminal is."""
+    """What is going on, in one line that is overwritten; nothing where no terminal is. Who plans
+    ahead says how long it will take, and spends that time bit by bit."""
 
     terminal = sys.stdout.isatty()
+    _began = time.monotonic()
+    _planned = 0.0
+    _spent = 0.0
+
+    @classmethod
+    def plan(cls, seconds: float) -> None:
+        """All that is still to be done, from now on."""
+        cls._began, cls._planned, cls._spent = time.monotonic(), seconds, 0.0
+
+    @classmethod
+    def spend(cls, seconds: float) -> None:
+        """Something is done that was planned to take so long."""
+        cls._spent += seconds
+
+    @classmethod
+    def left(cls) -> str:
+        """How long it will still take, judged by how plan and clock have agreed so far."""
+        seconds = cls._planned - cls._spent
+        if seconds <= 0:
+            return ""
+        if cls._spent > 0:
+            seconds *= (time.monotonic() - cls._began) / cls._spent
+        if seconds > 90:
+            return f"{math.ceil(seconds / 60)} min left; "
+        return f"{seconds:.0f} s left; "
 
     @classmethod
     def show(cls, text: str) -> None:
         """Until the next line."""
         if cls.terminal:
             columns = shutil.get_terminal_size().columns
-            print(f"\r\x1b[K{text[:columns - 1]}", end="", flush=True)
+            print(f"\r\x1b[K{f'{cls.left()}{text}'[:columns - 1]}", end="", flush=True)
 
     @classmethod
     def line(cls, text: str) -> None:

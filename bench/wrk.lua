@@ -13,7 +13,8 @@ end
 function done(summary)
    local e = summary.errors
    io.write(string.format(
-      '\nsummary {"requests":%d,"microseconds":%d,"connect":%d,"read":%d,"write":%d,'
+      '\nsummary {"requests":%d,"microseconds":%d,"bytes":%d,"connect":%d,"read":%d,"write":%d,'
       .. '"timeout":%d,"status":%d}\n',
-      summary.requests, summary.duration, e.connect, e.read, e.write, e.timeout, e.status))
+      summary.requests, summary.duration, summary.bytes, e.connect, e.read, e.write, e.timeout,
+      e.status))
 end

@@ -83,6 +83,18 @@ apt_install() {
     disable_new_services "$before"
 }
 
+# apt_get_all PACKAGE...: download, then the part that changes something.
+apt_get_all() {
+    step "apt: download" "$RUN/apt-download.log" \
+        "${APT[@]}" install --no-install-recommends --download-only "$@"
+    apt_install "$@"
+}
+
+# in_archive PACKAGE: whether apt could install it.
+in_archive() {
+    [ -n "$(apt-cache policy "$1" | sed -n 's/^  Candidate: *\([^(].*\)/\1/p')" ]
+}
+
 install_packages() {
     local wanted=() package purpose root=
     [ "$(id -u)" -ne 0 ] || root=1
@@ -105,9 +117,7 @@ install_packages() {
     fi
 
     step "apt: package lists" "$RUN/apt-update.log" "${APT[@]}" update
-    step "apt: download" "$RUN/apt-download.log" \
-        "${APT[@]}" install --no-install-recommends --download-only "${wanted[@]}"
-    apt_install "${wanted[@]}"
+    apt_get_all "${wanted[@]}"
 
     wanted=()
     while read -r package purpose; do
@@ -115,4 +125,47 @@ install_packages() {
     done < <(missing "$@")
     [ "${#wanted[@]}" -eq 0 ] ||
         die "still missing, though apt reports success: ${wanted[*]} (log: $RUN/apt.log)"
+}
+
+# install_possible GROUP...: installs what can be installed of what is missing,
+# and says why the rest can't be. For what a command can do without: never
+# fails.
+install_possible() {
+    local wanted=() found=() package purpose
+    while read -r package purpose; do
+        wanted+=("$package")
+    done < <(missing "$@")
+    if [ "${#wanted[@]}" -eq 0 ]; then return; fi
+    if ! have_command apt-get; then
+        say "  not installed, and this machine has no apt-get: ${wanted[*]}"
+        return
+    fi
+    if [ "$(id -u)" -ne 0 ]; then
+        say "  not installed, and only root can do it: ${wanted[*]}. For more, first run:"
+        say "  sudo apt-get update && sudo apt-get install -y --no-install-recommends ${wanted[*]}"
+        return
+    fi
+    policy_repair
+    # step ends its shell when a command fails.
+    if ! (
+        trap on_interrupt INT TERM
+        step "apt: package lists" "$RUN/apt-update.log" "${APT[@]}" update
+    ); then
+        say "  no package lists: not installed stay ${wanted[*]}"
+        return
+    fi
+    for package in "${wanted[@]}"; do
+        if in_archive "$package"; then
+            found+=("$package")
+        else
+            say "  not in the archive: $package"
+        fi
+    done
+    if [ "${#found[@]}" -eq 0 ]; then return; fi
+    if ! (
+        trap on_interrupt INT TERM
+        apt_get_all "${found[@]}"
+    ); then
+        say "  apt failed: what is missing of ${found[*]} is left out"
+    fi
 }

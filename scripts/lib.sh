@@ -102,7 +102,7 @@ have() {
     cmd:*) have_command "$what" ;;
     lib:*) have_command pkg-config && pkg-config --exists "$what" ;;
     py:*) /usr/bin/python3 -c "import $what" >/dev/null 2>&1 ;;
-    file:*) [ -e "$what" ] ;;
+    file:*) compgen -G "$what" >/dev/null ;;
     *) die "packages.def: unknown probe '$1'" ;;
     esac
 }

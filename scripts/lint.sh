@@ -39,4 +39,4 @@ export CLANG_TIDY_FLAGS="-std=c17 -include config.h -DLARDER_SYSCONFDIR=\"/etc\"
 step "clang-tidy" "$RUN/clang-tidy.log" bash -c \
     'printf "%s\0" "$@" | xargs -0 -n 1 -P "$(nproc)" sh -c '\''clang-tidy --quiet "$@" -- $CLANG_TIDY_FLAGS'\'' sh' \
     bash "${sources[@]}"
-step "shellcheck" "$RUN/shellcheck.log" shellcheck -x quickstart .ci/run scripts/*.sh docker/*.sh
+step "shellcheck" "$RUN/shellcheck.log" shellcheck -x quickstart .ci/run bench/run scripts/*.sh docker/*.sh
