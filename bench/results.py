@@ -25,26 +25,37 @@ def ratios(rounds: Sequence[Round], load: str, above: str, below: str) -> dict[s
     return summary(values, 3) if values else None
 
 
-def throughput_of(rounds: Sequence[Round], load: str, target: str) -> dict[str, Any] | None:
-    """One target under one load; None if no run counts."""
-    runs = [(r.static, r.runs[target, load]) for r in rounds if (target, load) in r.runs]
+def of_static(rounds: Sequence[Round], block: Block, target: str) -> dict[str, Any] | None:
+    """As a share of the static ceiling: of its two runs around the round if they had this load, or
+    of the one inside it."""
+    load = block.loads[0]
+    if block.ceiling_load != load:
+        return ratios(rounds, load, target, block.ceiling)
+    shares = [rate / r.static for r in rounds if (rate := r.rate(target, load))]
+    return summary(shares, 3) if shares else None
+
+
+def throughput_of(rounds: Sequence[Round], block: Block, target: str) -> dict[str, Any] | None:
+    """One target under the one load of a block; None if no run counts."""
+    load = block.loads[0]
+    runs = [r.runs[target, load] for r in rounds if (target, load) in r.runs]
     if not runs:
         return None
-    groups = list(runs[0][1].cpu_us)
     return {
-        "requests_per_second": summary([run.rate for _, run in runs], 0),
-        "of_static": summary([run.rate / static for static, run in runs], 3),
+        "requests_per_second": summary([run.rate for run in runs], 0),
+        "of_static": of_static(rounds, block, target),
         "of_larder": ratios(rounds, load, target, BASE),
         "larder_ratio": {ours: ratios(rounds, load, ours, target) for ours in OURS},
-        "cpu_us": {group: summary([run.cpu_us[group] for _, run in runs], 2) for group in groups},
-        "cpu_us_all": summary([sum(run.cpu_us.values()) for _, run in runs], 2),
+        "cpu_us": {group: summary([run.cpu_us[group] for run in runs], 2)
+                   for group in runs[0].cpu_us},
+        "cpu_us_all": summary([sum(run.cpu_us.values()) for run in runs], 2),
     }
 
 
 def throughput_of_block(rounds: Rounds, block: Block) -> dict[str, Any]:
     """All targets under the one load of a block."""
-    load, kept = block.loads[0], rounds.kept[block]
-    found = {target: throughput_of(kept, load, target) for target, _ in block.runs()}
+    kept = rounds.kept[block]
+    found = {target: throughput_of(kept, block, target) for target, _ in block.runs()}
     return {"rounds": len(kept), "dropped": rounds.dropped[block],
             "targets": {target: figures for target, figures in found.items() if figures}}
 
