@@ -109,6 +109,8 @@ class Rounds:
                 raise
             self.wrong[name] += 1
             self.wrong_example[name] = f"{str(e)[:100]}..."
+            raise Void(f"{KINDS[name].title} answers wrongly right after a run, which then doesn't "
+                       f"count: {str(e)[:100]}") from e
 
     def _round(self, block: Block, number: int) -> None:
         count = (f"round {number}/{self.count}" if number <= self.count else

@@ -10,7 +10,7 @@ Figures = dict[str, Any]
 OURS = ("nginx-larder", "lighttpd-larder")
 GROUPS = {"front": "web server", "workers": "workers or peer", "redis": "Redis"}
 NONE = "-"
-ENOUGH = 3  # rounds, for an interval to say anything
+ENOUGH = 6  # rounds: the range of fewer holds the median with less than 95 %
 
 
 @dataclass
@@ -214,6 +214,31 @@ def classic_table(figures: Figures) -> Table | None:
         ["", "requests/s", "mean, ms", "p95, ms"], rows,
         "Here the client is the limit: aiohttp takes more time for a request than larder and the "
         "web server together. 50 requests at a time, except sequential.")
+
+
+def short_table(figures: Figures) -> Table:
+    """For the README: larder through nginx against each target, in one line each."""
+    loads = [load for load in ("get-32", "get-128", "put-32") if load in figures["throughput"]]
+    rates = (figures.get("latency") or {"rates": []})["rates"]
+    fastest = max(rates, key=lambda rate: int(rate["requests_per_second"]), default=None)
+
+    def row(name: str) -> list[str]:
+        found = [figures["throughput"][load]["targets"].get(name) for load in loads]
+        show = verdict if figures["targets"][name]["role"] == "peer" else spread
+        ratios = ["1" if name == OURS[0] else show(f["larder_ratio"][OURS[0]]) if f else NONE
+                  for f in found]
+        late = fastest["targets"].get(name) if fastest else None
+        return [title(figures, name), *ratios,
+                median(found[0]["cpu_us_all"], "{:.1f}") if found and found[0] else NONE,
+                median(late.get("p99") if late else None)]
+
+    p99 = f"p99 at {fastest['requests_per_second']:,}/s, ms" if fastest else "p99"
+    return Table(
+        "larder through nginx, divided by the others",
+        ["", *(figures["loads"][load] for load in loads), "CPU per GET, us", p99],
+        [row(name) for name in names(figures)],
+        "Requests per second: medians of per-round ratios with their intervals; * larder is ahead, "
+        "the whole interval is above 1. CPU time of all processes on the server, Redis included.")
 
 
 def all_tables(figures: Figures) -> list[Table]:

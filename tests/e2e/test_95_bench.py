@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import subprocess
 import sys
 from collections.abc import Callable
@@ -61,9 +62,9 @@ def test_summary_keeps_the_rounds() -> None:
 
 def test_ahead_needs_the_whole_interval() -> None:
     """And more than two rounds."""
-    assert ahead(summary([1.01, 1.2, 1.3], 3))
-    assert not ahead(summary([0.99, 1.2, 1.3], 3))
-    assert not ahead(summary([1.2, 1.3], 3))
+    assert ahead(summary([1.01, 1.1, 1.2, 1.3, 1.4, 1.5], 3))
+    assert not ahead(summary([0.99, 1.1, 1.2, 1.3, 1.4, 1.5], 3))
+    assert not ahead(summary([1.2] * 5, 3)), "five say too little"
 
 
 def test_table_prints_markdown(figures: Any) -> None:
@@ -226,9 +227,65 @@ def test_every_load_is_one_of_the_operations() -> None:
     assert all(set(kind.without) <= operations for kind in KINDS.values())
 
 
+def test_peers_have_larders_settings() -> None:
+    """The web server in front of a peer is the one in front of larder."""
+    def values(path: Path, kind: str) -> list[str]:
+        return re.findall(rf"(?m)^ *{kind}_(buffer_size|buffers) +(.*);", path.read_text())
+
+    ours, theirs = SRCDIR / "conf" / "nginx.conf", BENCH / "peers" / "proxy.conf"
+    assert values(ours, "fastcgi") == values(theirs, "proxy") != []
+    kept = re.findall(r"(?m)^ *keepalive +(\d+);", ours.read_text())
+    assert kept == re.findall(r"(?m)^ *keepalive +(\d+);", theirs.read_text())
+    pool = re.search(r"local POOL = (\d+)", (BENCH / "peers" / "lua-redis.lua").read_text())
+    assert pool and [pool[1]] == kept
+
+
 def test_full_names_what_it_does_not_know() -> None:
     """Before it starts anything."""
     done = subprocess.run([BENCH / "full", "--only", "wendis"], stdout=subprocess.PIPE,
                           stderr=subprocess.PIPE, text=True, check=False)
     assert done.returncode == 2 and "there is no target 'wendis'" in done.stderr
     assert "webdis" in done.stderr
+
+
+# --- what the pages show ---------------------------------------------------------------------
+
+COMMITTED = SRCDIR / "docs" / "bench.json"
+
+
+def between(page: Path, command: str) -> str:
+    """What stands on a page between the two comments that name the command."""
+    text = page.read_text()
+    begin, end = f"<!-- {command} -->\n", f"<!-- end of {command} -->"
+    assert text.count(begin) == 1 and text.count(end) == 1, f"{page.name} lacks {begin}"
+    return text.split(begin)[1].split(end)[0]
+
+
+@pytest.mark.parametrize("page,arguments", [
+    ("README.md", ["docs/bench.json", "--short"]),
+    ("docs/performance.md", ["docs/bench.json"]),
+])
+def test_pages_show_the_committed_figures(page: str, arguments: list[str]) -> None:
+    """No figure is typed by hand."""
+    done = bench_table(*(SRCDIR / a if a.endswith(".json") else a for a in arguments))
+    assert done.returncode == 0, done.stderr
+    assert between(SRCDIR / page, f"bench/table {' '.join(arguments)}") == done.stdout
+
+
+def test_readme_dates_the_figures() -> None:
+    """The day and the machine stand beside them."""
+    committed = json.loads(COMMITTED.read_text())
+    readme = (SRCDIR / "README.md").read_text()
+    assert committed["date"].split()[0] in readme
+    assert f"{committed['machine']['cores']} cores" in readme
+
+
+def test_plots_are_there() -> None:
+    """Those that the pages show."""
+    shown = set()
+    for page in (SRCDIR / "README.md", SRCDIR / "docs" / "performance.md"):
+        for target in re.findall(r"!\[[^\]]*\]\(([^)]+)\)", page.read_text()):
+            path = page.parent / target
+            assert path.read_text().lstrip().startswith("<?xml"), target
+            shown.add(path.name)
+    assert {"throughput.svg", "cpu.svg", "latency.svg", "memory.svg"} <= shown
