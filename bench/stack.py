@@ -53,6 +53,9 @@ def tool_missing(command: str) -> str:
 
 def check_installed() -> None:
     """Names what is missing, and its package."""
+    if not any(Path("/proc/self/task").glob("*/children")):
+        raise Failure("this kernel doesn't tell a process's children (CONFIG_PROC_CHILDREN), so the "
+                      "workers' CPU time and memory can't be had")
     missing = [PACKAGES[command] for command in NEEDED if not shutil.which(command)]
     if not any(shutil.which(name) for name in REDIS_NAMES):
         missing.append("redis-tools")

@@ -1,6 +1,6 @@
 """The "Cache Server" that larder replaces: FastAPI and redis-py, as such services are written.
 
-The peer of the benchmarks and of bench/peers/compare, on Debian 12's packages (group `peers` in
+The peer of the benchmarks and of tests/compare/compare, on Debian 12's packages (group `peers` in
 scripts/packages.def; uvicorn finds uvloop and httptools, redis-py finds hiredis by itself):
 
     cd bench/peers && /usr/bin/python3 -m uvicorn cache_server:app --workers 2 --port 8001
