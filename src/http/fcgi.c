@@ -14,7 +14,8 @@
 #include <fcgiapp.h>
 #include <fcgios.h>
 #include <limits.h>
-#include <stdlib.h>
+#include <stddef.h>
+#include <string.h>
 
 #include "base/log.h"
 
@@ -120,7 +121,8 @@ static size_t index_params(char **environment, struct slice found[WANTED], bool 
 static enum error read_params(struct request_params *params, struct buf *strings) {
     struct slice found[WANTED] = {{0}};
     bool twice = false;
-    if (!buf_reserve(strings, index_params(request.envp, found, &twice)))
+    /* One more: a buffer that has nothing has no address. */
+    if (!buf_reserve(strings, index_params(request.envp, found, &twice) + 1))
         return E_OUT_OF_MEMORY;
     for (size_t i = 0; i < WANTED; i++) {
         if (found[i].p == NULL)

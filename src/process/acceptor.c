@@ -15,6 +15,7 @@ enum {
     /* A connection that stays is taken alone, so that they are spread. Those that end with their
      * request are requests: taken together, they share a turn and a write to Redis. */
     ACCEPT_ONE_SHOTS = 8,
+    ONE_SHOT_MS = 10,
 };
 
 static bool counts(const struct stats_row *row, int64_t now) {
@@ -105,7 +106,10 @@ static bool accept_one(struct acceptor *a, struct round *round, int64_t now) {
 }
 
 void acceptor_accept(struct acceptor *a, struct round *round, int64_t now) {
-    int n = round->one_shots ? ACCEPT_ONE_SHOTS : 1;
+    /* Under load they come each turn; a health check now and then says nothing of what comes next.
+     */
+    bool one_shots = round->one_shot_at != 0 && now - round->one_shot_at < ONE_SHOT_MS * NS_PER_MS;
+    int n = one_shots ? ACCEPT_ONE_SHOTS : 1;
     while (n > 0 && accept_one(a, round, now))
         n--;
 }

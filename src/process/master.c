@@ -67,7 +67,7 @@ static void act_on(struct master *m, uint32_t signal, int64_t now) {
     case SIGHUP:
         m->reload_wanted = true;
         if (m->up && !m->stopping)
-            notify_reloading(&m->notify, now);
+            notify_reloading(&m->notify);
         break;
     case SIGUSR1:
         log_reopen();

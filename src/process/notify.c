@@ -15,8 +15,8 @@
 #include "base/clock.h"
 
 enum {
-    MESSAGE_BYTES = 512,
     SEND_WAIT_MS = 100, /* for a manager whose queue is full; the master has no more time for it */
+    AGAIN_MS = 500,     /* until what did not get through is said again */
     STOP_SPARE_MS = 3000, /* for what comes after the workers' time to finish */
 };
 
@@ -102,60 +102,85 @@ void notify_close(struct notify *n) {
 
 /* --- messages -------------------------------------------------------------------------------- */
 
-static void send_text(struct notify *n, const char *message, size_t length) {
+/* False, and errno, if it did not get through. */
+static bool send_text(struct notify *n, const char *message, size_t length) {
     ssize_t sent;
     do
         sent = sendto(n->fd, message, length, MSG_NOSIGNAL, (const struct sockaddr *)&n->to,
                       n->to_length);
     while (sent < 0 && errno == EINTR);
-    if (sent < 0)
-        log_warning("cannot tell the service manager \"%.*s\": %m", (int)strcspn(message, "\n"),
-                    message);
+    if (sent >= 0)
+        return true;
+    int error = errno;
+    log_warning("cannot tell the service manager \"%.*s\": %m", (int)strcspn(message, "\n"),
+                message);
+    errno = error;
+    return false;
 }
 
-LARDER_PRINTF(2, 3)
-static void tell(struct notify *n, const char *format, ...) {
-    char message[MESSAGE_BYTES];
+/* A manager that is gone will not come back; one whose queue is full will read on. */
+static bool was_busy(void) {
+    return errno == EAGAIN || errno == EWOULDBLOCK || errno == ENOBUFS;
+}
+
+/* A state that does not get through is owed: the manager would wait for it until its time is over,
+ * and then end a service that works. A later state takes the place of an earlier one. */
+LARDER_PRINTF(3, 4)
+static void tell_state(struct notify *n, int64_t now, const char *format, ...) {
     va_list args;
     if (n->fd < 0)
         return;
     va_start(args, format);
-    int length = vsnprintf(message, sizeof(message), format, args);
+    int length = vsnprintf(n->owed, sizeof(n->owed), format, args);
     va_end(args);
-    if (length >= 0)
-        send_text(n, message,
-                  (size_t)length < sizeof(message) ? (size_t)length : sizeof(message) - 1);
+    if (length < 0)
+        return;
+    n->owed_bytes = (size_t)length < sizeof(n->owed) ? (size_t)length : sizeof(n->owed) - 1;
+    n->owed_next = now + AGAIN_MS * NS_PER_MS;
+    if (send_text(n, n->owed, n->owed_bytes) || !was_busy())
+        n->owed_bytes = 0;
 }
 
 void notify_ready(struct notify *n, const char *format, ...) {
-    char status[MESSAGE_BYTES / 2];
+    char status[NOTIFY_BYTES / 2];
     va_list args;
     va_start(args, format);
     int length = vsnprintf(status, sizeof(status), format, args);
     va_end(args);
     if (length >= 0)
-        tell(n, "READY=1\nSTATUS=%s", status);
+        tell_state(n, clock_monotonic(), "READY=1\nSTATUS=%s", status);
 }
 
-/* The time stamp tells a manager with Type=notify-reload which request this answers. */
-void notify_reloading(struct notify *n, int64_t now) {
-    tell(n, "RELOADING=1\nMONOTONIC_USEC=%" PRId64 "\nSTATUS=reloading", now / NS_PER_US);
+/* The time stamp tells a manager with Type=notify-reload which request this answers. It is taken
+ * here, not at the turn's start: the manager asked after that, and takes no older one. */
+void notify_reloading(struct notify *n) {
+    int64_t now = clock_monotonic();
+    tell_state(n, now, "RELOADING=1\nMONOTONIC_USEC=%" PRId64 "\nSTATUS=reloading",
+               now / NS_PER_US);
 }
 
 /* The manager's own limit is counted from when it asked for the stop; this one is the
  * configuration's, which the manager cannot know. */
 void notify_stopping(struct notify *n, int64_t milliseconds) {
-    tell(n, "STOPPING=1\nEXTEND_TIMEOUT_USEC=%" PRId64 "\nSTATUS=stopping",
-         (milliseconds + STOP_SPARE_MS) * US_PER_MS);
+    tell_state(n, clock_monotonic(), "STOPPING=1\nEXTEND_TIMEOUT_USEC=%" PRId64 "\nSTATUS=stopping",
+               (milliseconds + STOP_SPARE_MS) * US_PER_MS);
 }
 
 void notify_alive(struct notify *n, int64_t now) {
+    static const char alive[] = "WATCHDOG=1";
+    if (n->owed_bytes > 0 && now >= n->owed_next) {
+        n->owed_next = now + AGAIN_MS * NS_PER_MS;
+        if (send_text(n, n->owed, n->owed_bytes) || !was_busy())
+            n->owed_bytes = 0;
+    }
     if (n->watchdog_every == 0 || now < n->watchdog_next)
         return;
-    n->watchdog_next = now + n->watchdog_every;
-    tell(n, "WATCHDOG=1");
+    /* One that is lost is said again soon, or the manager's time would be over. */
+    bool told = send_text(n, alive, sizeof(alive) - 1);
+    n->watchdog_next = now + (told ? n->watchdog_every : n->watchdog_every / 8);
 }
 
 int64_t notify_next_deadline(const struct notify *n) {
-    return n->watchdog_every == 0 ? INT64_MAX : n->watchdog_next;
+    int64_t next = n->watchdog_every == 0 ? INT64_MAX : n->watchdog_next;
+    return n->owed_bytes > 0 && n->owed_next < next ? n->owed_next : next;
 }

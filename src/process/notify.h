@@ -12,12 +12,17 @@
 
 #include "base/log.h"
 
+enum { NOTIFY_BYTES = 512 }; /* of a message */
+
 struct notify {
     int fd; /* -1: nobody to tell */
     struct sockaddr_un to;
     socklen_t to_length;
     int64_t watchdog_every; /* nanoseconds; 0: nobody watches */
     int64_t watchdog_next;
+    char owed[NOTIFY_BYTES]; /* the state that the manager could not be told yet */
+    size_t owed_bytes;       /* 0: none */
+    int64_t owed_next;       /* when it is tried again */
 };
 
 /* Takes NOTIFY_SOCKET, WATCHDOG_USEC and WATCHDOG_PID out of the environment, so that no child
@@ -33,13 +38,13 @@ void notify_close(struct notify *n);
  * status` shows, here and below. */
 void notify_ready(struct notify *n, const char *format, ...) LARDER_PRINTF(2, 3);
 
-/* A reload was asked for; `now` is clock_monotonic's. */
-void notify_reloading(struct notify *n, int64_t now);
+/* A reload was asked for. */
+void notify_reloading(struct notify *n);
 
 /* The end has begun and takes `milliseconds` at most. */
 void notify_stopping(struct notify *n, int64_t milliseconds);
 
-/* A sign of life, if one is due. */
+/* A sign of life, and what the manager could not be told before, if they are due. */
 void notify_alive(struct notify *n, int64_t now);
 
 /* When the next one is due; INT64_MAX if nobody watches. */

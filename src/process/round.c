@@ -203,7 +203,7 @@ static void take(struct round *r, struct conn *c) {
         close_conn(r, c);
         return;
     }
-    r->one_shots = !c->framer.keep;
+    r->one_shot_at = c->framer.keep ? 0 : r->service.now;
     note_route(r, &c->request);
     if (step == STEP_ANSWER) {
         answer(r, c);

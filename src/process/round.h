@@ -34,7 +34,8 @@ struct round {
     uint32_t in_flight;
     uint64_t answered;
     size_t body_max;
-    bool one_shots;    /* the last request came on a connection that ends with it */
+    int64_t
+        one_shot_at;   /* a request came on a connection that ends with it; 0: the last was kept */
     bool last_answers; /* connections are closed after their answer, kept or not */
 };
 

@@ -598,7 +598,8 @@ static int64_t earlier(int64_t a, int64_t b) {
 int64_t store_next_deadline(const struct store *s, int64_t now) {
     enum { IDLE_MS = 100, RESOLVING_MS = 5 };
     int64_t next = now + IDLE_MS * NS_PER_MS;
-    if (s->readable)
+    /* What failed as the last thing of a turn is to be answered. */
+    if (s->readable || s->done.first != NULL)
         return now;
     if (s->waiting.first != NULL)
         next = earlier(next, s->waiting.first->deadline);
@@ -606,7 +607,10 @@ int64_t store_next_deadline(const struct store *s, int64_t now) {
         next = earlier(next, s->connect_deadline);
     if (s->state == CONNECTING && s->wire == NULL)
         next = earlier(next, now + RESOLVING_MS * NS_PER_MS);
-    if (s->state == CLOSED && s->connect_after > now)
+    /* Calls that had not left wait for the next connection; with the breaker open none is made. */
+    bool wanted =
+        s->waiting.first != NULL && breaker_position(&s->segment->breaker) == BREAKER_CLOSED;
+    if (s->state == CLOSED && (s->connect_after > now || wanted))
         next = earlier(next, s->connect_after);
     return next;
 }

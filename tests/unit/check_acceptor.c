@@ -276,7 +276,7 @@ END_TEST
 
 /* lighttpd's: they share a turn. Not without bound, so that other workers have some. */
 START_TEST(connections_that_end_with_their_request_are_accepted_together) {
-    r.one_shots = true;
+    r.one_shot_at = rig.service.now - 9 * NS_PER_MS;
     for (int i = 0; i < 3; i++)
         connect_web(i);
     acceptor_accept(&acceptor, &r, rig.service.now);
@@ -292,6 +292,13 @@ START_TEST(connections_that_end_with_their_request_are_accepted_together) {
     acceptor_accept(&acceptor, &r, rig.service.now);
     ck_assert_uint_eq(r.connections, 12);
     close(ninth);
+    /* A health check of long ago. */
+    for (int i = 0; i < 8; i++)
+        close(web[i]);
+    for (int i = 0; i < 3; i++)
+        connect_web(i);
+    acceptor_accept(&acceptor, &r, rig.service.now + NS_PER_MS);
+    ck_assert_uint_eq(r.connections, 13);
 }
 END_TEST
 

@@ -210,6 +210,20 @@ START_TEST(large_buffers_are_given_back) {
 }
 END_TEST
 
+START_TEST(nothing_piles_up_on_a_kept_connection) {
+    for (int i = 0; i < 1000; i++) {
+        web_peer_request(&peer, &get);
+        ck_assert_int_eq(read_more(), OK);
+        start(STEP_ANSWER);
+        answer(1, 200, "GET a");
+    }
+    ck_assert_uint_le(conn->params.cap, 1024);
+    ck_assert_uint_le(conn->in.cap, 8192);
+    ck_assert_uint_le(conn->out.cap, 8192);
+    ck_assert_uint_le(conn->body.cap, 8192);
+}
+END_TEST
+
 /* --- more than one --------------------------------------------------------------------------- */
 
 START_TEST(early_bytes_wait_for_their_turn) {
@@ -353,6 +367,7 @@ Suite *suite_conn(void) {
     tcase_add_test(t, body_over_the_limit_is_discarded_and_told);
     tcase_add_test(t, body_of_a_request_without_use_for_it_is_read);
     tcase_add_test(t, large_buffers_are_given_back);
+    tcase_add_test(t, nothing_piles_up_on_a_kept_connection);
     t = add_case(s, "more");
     tcase_add_test(t, early_bytes_wait_for_their_turn);
     tcase_add_test(t, partial_request_is_dated_by_its_first_byte);

@@ -94,9 +94,9 @@ START_TEST(value_is_spliced_in_where_it_was_put) {
 END_TEST
 
 START_TEST(large_answers_are_whole) {
-    static const size_t lengths[] = {8000, 8192, 8200, 65536, 200000, MIB, MIB + 12345};
+    static const size_t lengths[] = {8000, 8192, 8200, 65536, 200000, MIB, 8 * MIB};
     struct buf value = {0};
-    fill(&value, MIB + 12345, 3);
+    fill(&value, 8 * MIB, 3);
     for (size_t i = 0; i < COUNT_OF(lengths); i++) {
         struct slice spliced = {value.p, lengths[i]};
         response_reset(&response);
@@ -166,6 +166,33 @@ START_TEST(records_are_full_and_padded) {
 }
 END_TEST
 
+/* The longest head that fits, with a body behind it, and the first that doesn't. */
+START_TEST(head_fills_a_record_at_most) {
+    struct buf value = {0};
+    bool refused = false;
+    ck_assert(buf_reserve(&value, 65536));
+    memset(value.p, 'x', 65536);
+    for (size_t n = 65300; n < 65536; n++) {
+        response_reset(&response);
+        buf_reset(&out, SIZE_MAX);
+        response_json(&response, 200);
+        response_field(&response, "X-Field", (struct slice){value.p, n});
+        buf_puts(&response.body, "the body");
+        if (encode_answer(7, &response, true, &out) != OK) {
+            refused = true;
+            continue;
+        }
+        struct web_answer answer;
+        ck_assert(!refused);
+        ck_assert(records_read_answer(buf_slice(&out), 7, &answer));
+        ck_assert(slice_eq(answer.body, SLICE("the body")));
+        records_free_answer(&answer);
+    }
+    ck_assert(refused);
+    buf_fini(&value);
+}
+END_TEST
+
 /* No field is that long; should one ever be, no record lies about its length. */
 START_TEST(head_that_fits_no_record_is_refused) {
     struct buf value = {0};
@@ -198,6 +225,7 @@ Suite *suite_encode(void) {
     tcase_add_loop_test(t, response_whose_buffers_failed_is_a_503, 0, 2);
     tcase_add_test(t, output_that_failed_is_told);
     tcase_add_test(t, records_are_full_and_padded);
+    tcase_add_test(t, head_fills_a_record_at_most);
     tcase_add_test(t, head_that_fits_no_record_is_refused);
     return s;
 }

@@ -85,7 +85,7 @@ START_TEST(without_a_manager_nothing_happens) {
     notify_open(&notify);
     ck_assert_int_eq(notify.fd, -1);
     notify_ready(&notify, "up");
-    notify_reloading(&notify, 1);
+    notify_reloading(&notify);
     notify_stopping(&notify, 1);
     notify_alive(&notify, 1);
     ck_assert(notify_next_deadline(&notify) == INT64_MAX);
@@ -98,8 +98,12 @@ START_TEST(every_message_arrives) {
     notify_open(&notify);
     notify_ready(&notify, "%u workers, %s", 2U, "all well");
     ck_assert_str_eq(receive(), "READY=1\nSTATUS=2 workers, all well");
-    notify_reloading(&notify, INT64_C(1234567890123));
-    ck_assert_str_eq(receive(), "RELOADING=1\nMONOTONIC_USEC=1234567890\nSTATUS=reloading");
+    int64_t asked = clock_monotonic() / 1000;
+    notify_reloading(&notify);
+    long long stamp = 0;
+    ck_assert_int_eq(sscanf(receive(), "RELOADING=1\nMONOTONIC_USEC=%lld\n", &stamp), 1);
+    ck_assert(stamp >= asked);
+    ck_assert_ptr_nonnull(strstr(seen, "\nSTATUS=reloading"));
     notify_stopping(&notify, 5000);
     ck_assert_str_eq(receive(), "STOPPING=1\nEXTEND_TIMEOUT_USEC=8000000\nSTATUS=stopping");
     ck_assert_str_eq(receive(), "");
@@ -190,6 +194,35 @@ START_TEST(manager_that_does_not_read_is_not_waited_for) {
 }
 END_TEST
 
+/* With a queue of a few messages it is full at once. */
+static void fill_the_queue(void) {
+    while (log_is_empty())
+        notify_stopping(&notify, 1);
+}
+
+static void empty_the_queue(void) {
+    while (receive()[0] != '\0')
+        ;
+}
+
+/* It would wait for READY until its time is over, and then kill a service that works. */
+START_TEST(state_that_did_not_get_through_is_said_again) {
+    listen_as_manager(path);
+    notify_open(&notify);
+    ck_assert(notify_next_deadline(&notify) == INT64_MAX);
+    fill_the_queue();
+    notify_ready(&notify, "up");
+    int64_t due = notify_next_deadline(&notify);
+    ck_assert(due < clock_monotonic() + NS_PER_S);
+    empty_the_queue();
+    notify_alive(&notify, due - 1);
+    ck_assert_str_eq(receive(), "");
+    notify_alive(&notify, due);
+    ck_assert_str_eq(receive(), "READY=1\nSTATUS=up");
+    ck_assert(notify_next_deadline(&notify) == INT64_MAX);
+}
+END_TEST
+
 START_TEST(long_status_is_cut) {
     char status[600];
     memset(status, 's', sizeof(status) - 1);
@@ -203,6 +236,23 @@ START_TEST(long_status_is_cut) {
 END_TEST
 
 /* --- the watchdog ---------------------------------------------------------------------------- */
+
+/* Half of the time is left then: the next one must not be the first that is too late. */
+START_TEST(sign_of_life_that_is_lost_is_repeated_soon) {
+    const int64_t start = clock_monotonic();
+    listen_as_manager(path);
+    ask_for_watchdog("8000000", 0);
+    notify_open(&notify);
+    fill_the_queue();
+    notify_alive(&notify, start);
+    notify.owed_bytes = 0;
+    ck_assert(notify_next_deadline(&notify) == start + NS_PER_S / 2);
+    empty_the_queue();
+    notify_alive(&notify, start + NS_PER_S / 2);
+    ck_assert_str_eq(receive(), "WATCHDOG=1");
+    ck_assert(notify_next_deadline(&notify) == start + NS_PER_S / 2 + 4 * NS_PER_S);
+}
+END_TEST
 
 START_TEST(sign_of_life_comes_at_half_the_time) {
     const int64_t start = clock_monotonic();
@@ -254,10 +304,12 @@ Suite *suite_notify(void) {
     tcase_add_test(t, who_declines_says_nothing);
     tcase_add_test(t, manager_that_is_gone_is_named_and_survived);
     tcase_add_test(t, manager_that_does_not_read_is_not_waited_for);
+    tcase_add_test(t, state_that_did_not_get_through_is_said_again);
     tcase_add_test(t, long_status_is_cut);
     suite_add_tcase(s, t);
     t = tcase_create("watchdog");
     tcase_add_checked_fixture(t, setup, teardown);
+    tcase_add_test(t, sign_of_life_that_is_lost_is_repeated_soon);
     tcase_add_loop_test(t, sign_of_life_comes_at_half_the_time, 0, 2);
     tcase_add_loop_test(t, watchdog_of_others_is_not_ours, 0, 7);
     suite_add_tcase(s, t);

@@ -164,16 +164,16 @@ END_TEST
 
 /* The acceptor goes by it. */
 START_TEST(connections_that_end_with_their_request_are_noticed) {
-    ck_assert(!r.one_shots);
+    ck_assert_int_eq(r.one_shot_at, 0);
     add(0);
     web_peer_request(&peers[0],
                      &(struct web_request){.method = "GET", .target = "/echo?a", .close = true});
     (void)turn();
-    ck_assert(r.one_shots);
+    ck_assert_int_eq(r.one_shot_at, r.service.now);
     add(1);
     request(1, "GET", "/echo?a");
     (void)turn();
-    ck_assert(!r.one_shots);
+    ck_assert_int_eq(r.one_shot_at, 0);
 }
 END_TEST
 

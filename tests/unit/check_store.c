@@ -814,6 +814,24 @@ END_TEST
 
 /* What has left, whole or in part, may have been carried out and is never sent again; the rest of a
  * command is not either. */
+/* A write is the last thing of a turn: nothing else would wake the worker. */
+START_TEST(what_a_write_ended_needs_no_event) {
+    connect_to_redis();
+    ask_and_flush(0, "a");
+    pass(1000);
+    fake_redis_hang_up(&redis);
+    ask_and_flush(1, "b");
+    ck_assert(store_next_deadline(store, now) <= now);
+    check_failed(0, E_BACKEND_UNAVAILABLE, false);
+    /* The one that has not left wants a connection. */
+    ck_assert(store_next_deadline(store, now) <= now);
+    reconnect_and_expect("GET b\n");
+    redis_says("+B\r\n");
+    check_answered(1, "B");
+    ck_assert(store_next_deadline(store, now) > now);
+}
+END_TEST
+
 START_TEST(what_has_left_fails_and_what_has_not_waits) {
     char *value = malloc(MIB);
     ck_assert_ptr_nonnull(value);
@@ -1411,6 +1429,7 @@ Suite *suite_store(void) {
     tcase_add_test(t, eof_at_every_byte);
     tcase_add_test(t, eof_found_by_a_write);
     tcase_add_test(t, eof_when_idle_is_noticed_at_once);
+    tcase_add_test(t, what_a_write_ended_needs_no_event);
     tcase_add_test(t, what_has_left_fails_and_what_has_not_waits);
     tcase_add_test(t, waiting_for_the_next_connection_keeps_its_deadline);
     tcase_add_test(t, waiting_for_a_redis_that_is_away_is_over);
