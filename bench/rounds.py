@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import math
 import random
-from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 
@@ -69,8 +68,6 @@ class Rounds:
         self.dropped = {block: 0 for block in blocks}
         self.drift = drift
         self.voids: list[str] = []
-        self.wrong: Counter[str] = Counter()      # by target: answers after a run that were wrong
-        self.wrong_example: dict[str, str] = {}
 
     def planned_seconds(self) -> float:
         """Without repeats."""
@@ -107,8 +104,6 @@ class Rounds:
         except Failure as e:
             if KINDS[name].role != "peer":
                 raise
-            self.wrong[name] += 1
-            self.wrong_example[name] = f"{str(e)[:100]}..."
             raise Void(f"{KINDS[name].title} answers wrongly right after a run, which then doesn't "
                        f"count: {str(e)[:100]}") from e
 

@@ -61,7 +61,7 @@ def test_summary_keeps_the_rounds() -> None:
 
 
 def test_ahead_needs_the_whole_interval() -> None:
-    """And more than two rounds."""
+    """And six rounds."""
     assert ahead(summary([1.01, 1.1, 1.2, 1.3, 1.4, 1.5], 3))
     assert not ahead(summary([0.99, 1.1, 1.2, 1.3, 1.4, 1.5], 3))
     assert not ahead(summary([1.2] * 5, 3)), "five say too little"
