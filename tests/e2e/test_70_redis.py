@@ -33,6 +33,12 @@ def timed(ask: Callable[[], Any]) -> tuple[Any, float]:
     return answer, time.monotonic() - begun
 
 
+def wait_connected(larder: Larder) -> None:
+    """Until every worker is: one that is still connecting has a shorter time for it."""
+    eventually(lambda: all(w["redis_ready"] for w in larder.stats()["workers"]),
+               what="every worker is connected")
+
+
 def check_away(larder: Larder) -> None:
     """Every answer while Redis is away: 503s that say so, and what needs no Redis as ever."""
     for method, target, body in (("GET", "/cache/a", b""), ("HEAD", "/cache/a", b""),
@@ -201,6 +207,7 @@ def test_first_answers_of_a_stopped_redis(new_redis: NewRedis, new_larder: NewLa
     """The first requests wait out the timeout, not more; then 503 comes at once."""
     redis = new_redis()
     larder = new_larder(redis).start()
+    wait_connected(larder)
     redis.signal(signal.SIGSTOP)
     try:
         first = [timed(lambda: larder.fastcgi("PUT", "/cache/a", BODY)) for _ in range(6)]
@@ -226,9 +233,7 @@ def test_one_slow_command_opens_nothing(new_redis: NewRedis, new_larder: NewLard
     redis = new_redis()
     # A machine that is busy must not make more of the pause than it is.
     larder = new_larder(redis, redis_timeout=5000).start()
-    # One that is still connecting has a shorter time for it.
-    eventually(lambda: all(w["redis_ready"] for w in larder.stats()["workers"]),
-               what="every worker is connected")
+    wait_connected(larder)
     with redis.client() as client:
         client.send("DEBUG", "SLEEP", "0.3")
         for i in range(20):
