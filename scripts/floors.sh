@@ -12,6 +12,8 @@ foreign=(
     'fcgios.h src/http/fcgi.c'
     'hiredis/ src/redis/wire.c'
     'json-c/ src/base/json.c'
+    'nettle/ src/base/digest.c'
+    'xxhash.h src/base/digest.c'
 )
 faults=0
 

@@ -6,7 +6,7 @@ static const struct {
     const char *endpoint; /* "GET /cache/{key}" */
     const char *summary;
 } endpoints[] = {
-#define ROUTE(name, method, path, plan, finish, summary) {#method " " path, summary},
+#define ROUTE(name, method, path, plan, finish, query, summary) {#method " " path, summary},
 #include "api/routes.def"
 #undef ROUTE
 };

@@ -11,8 +11,8 @@
     { path, sizeof(path) - 1 - (TAKES_KEY(path) ? sizeof("{key}") - 1 : 0) }
 
 static const struct route rows[] = {
-#define ROUTE(name, method, path, plan, finish, summary)                                           \
-    {#name, METHOD_##method, path, FIXED(path), TAKES_KEY(path), plan, finish, summary},
+#define ROUTE(name, method, path, plan, finish, query, summary)                                    \
+    {#name, METHOD_##method, path, FIXED(path), TAKES_KEY(path), plan, finish, query, summary},
 #include "api/routes.def"
 #undef ROUTE
 };

@@ -116,6 +116,7 @@ enum error config_load(struct config *config, int argc, char *const argv[],
         take_arguments(&l, &args);
         loader_settle_redis(&l);
         check_ttls(&l);
+        config->max_memory_policy_set = loader_rank(&l, OPT_max_memory_policy) > RANK_DEFAULT;
     }
     if (buf_failed(why))
         return E_OUT_OF_MEMORY;

@@ -27,7 +27,8 @@ struct config {
 #undef OPTION_INT
 #undef OPTION_BOOL
 #undef OPTION_CHOICE
-    bool max_memory_set; /* max_memory was given; otherwise Redis's own setting stays */
+    bool max_memory_set;        /* max_memory was given; otherwise Redis's own setting stays */
+    bool max_memory_policy_set; /* max_memory_policy was given, and is not just the default */
 };
 
 /* The values of max_memory_policy: what Redis 7 can evict by. */

@@ -1,8 +1,8 @@
 /* Keys in request targets: see key.h. */
 #include "cache/key.h"
 
-#include <stdbool.h>
 #include <stdint.h>
+#include <string.h>
 
 #include "base/hex.h"
 #include "base/utf8.h"
@@ -45,25 +45,32 @@ static bool take_byte(struct slice *raw, char *byte) {
     return true;
 }
 
-/* Decodes all of `raw`, of which key->bytes keeps what has room; key->n counts every byte. */
+/* Takes one more byte of a key into account; false if a special segment ends with it. */
+static bool step_segment(struct segment *segment, char byte) {
+    if (byte != '/') {
+        segment->bytes++;
+        segment->dots += byte == '.';
+        return true;
+    }
+    bool fine = !segment_is_special(*segment);
+    *segment = (struct segment){0};
+    return fine;
+}
+
+/* Decodes all of `raw`, of which the key keeps what has room; key->n counts every byte. */
 static enum error decode(struct key *key, struct slice raw) {
     struct segment segment = {0};
+    char *to = key->bytes + key->prefix;
     key->n = 0;
     while (raw.n > 0) {
         char byte;
         if (!take_byte(&raw, &byte))
             return E_MALFORMED_PATH;
         if (key->n < KEY_MAX)
-            key->bytes[key->n] = byte;
+            to[key->n] = byte;
         key->n++;
-        if (byte != '/') {
-            segment.bytes++;
-            segment.dots += byte == '.';
-            continue;
-        }
-        if (segment_is_special(segment))
+        if (!step_segment(&segment, byte))
             return E_MALFORMED_PATH;
-        segment = (struct segment){0};
     }
     return segment_is_special(segment) ? E_MALFORMED_PATH : OK;
 }
@@ -72,14 +79,14 @@ static bool is_control(uint32_t code) {
     return code < 0x20 || (code >= 0x7F && code <= 0x9F);
 }
 
-static bool is_text(const struct key *key) {
-    for (size_t at = 0; at < key->n;) {
+bool key_text_is_valid(struct slice text) {
+    for (size_t at = 0; at < text.n;) {
         uint32_t code;
-        if (key->bytes[at] >= ' ' && key->bytes[at] < 0x7F) {
+        if (text.p[at] >= ' ' && text.p[at] < 0x7F) {
             at++;
             continue;
         }
-        size_t length = utf8_decode(key->bytes + at, key->n - at, &code);
+        size_t length = utf8_decode(text.p + at, text.n - at, &code);
         if (length == 0 || is_control(code))
             return false;
         at += length;
@@ -95,5 +102,23 @@ enum error key_decode(struct key *key, struct slice raw) {
         return e;
     if (key->n > KEY_MAX)
         return E_KEY_TOO_LONG;
-    return is_text(key) ? OK : E_INVALID_KEY;
+    return key_text_is_valid(key_slice(key)) ? OK : E_INVALID_KEY;
+}
+
+enum error key_check(struct slice plain) {
+    struct segment segment = {0};
+    if (plain.n == 0)
+        return E_INVALID_KEY;
+    if (plain.n > KEY_MAX)
+        return E_KEY_TOO_LONG;
+    for (size_t i = 0; i < plain.n; i++)
+        if (!step_segment(&segment, plain.p[i]))
+            return E_INVALID_KEY;
+    return !segment_is_special(segment) && key_text_is_valid(plain) ? OK : E_INVALID_KEY;
+}
+
+void key_set_prefix(struct key *key, struct slice prefix) {
+    key->prefix = prefix.n <= KEY_PREFIX_MAX ? prefix.n : KEY_PREFIX_MAX;
+    if (key->prefix > 0)
+        memcpy(key->bytes, prefix.p, key->prefix);
 }

@@ -2,6 +2,9 @@
 #include "cache/ttl.h"
 
 #include <stdbool.h>
+#include <sys/random.h>
+
+#include "base/clock.h"
 
 /* A JSON number taken apart: digits, of which the first `point` stand before the decimal point
  * once the exponent has moved it. `point` may be below 0 or beyond the digits. */
@@ -126,6 +129,26 @@ enum error ttl_parse(struct slice text, int64_t max, int64_t *seconds, const cha
         return refuse(reason, "less than 1");
     *seconds = value;
     return OK;
+}
+
+/* SplitMix64: quality enough to spread expiries, and nobody's secret. */
+static uint64_t random_word(void) {
+    static uint64_t state;
+    if (state == 0 && getrandom(&state, sizeof(state), 0) != (ssize_t)sizeof(state))
+        state = (uint64_t)clock_monotonic();
+    uint64_t z = state += UINT64_C(0x9E3779B97F4A7C15);
+    z = (z ^ z >> 30) * UINT64_C(0xBF58476D1CE4E5B9);
+    z = (z ^ z >> 27) * UINT64_C(0x94D049BB133111EB);
+    return z ^ z >> 31;
+}
+
+int64_t ttl_expiry(int64_t seconds, int64_t jitter) {
+    int64_t expiry = seconds * 1000;
+    int64_t most = expiry / 100 * jitter;
+    if (most <= 0)
+        return expiry;
+    int64_t less = (int64_t)(random_word() % ((uint64_t)most + 1));
+    return expiry - less > 1000 ? expiry - less : 1000;
 }
 
 int64_t ttl_seconds_left(int64_t pttl) {

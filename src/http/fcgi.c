@@ -88,13 +88,18 @@ static const struct {
     PARAM("REQUEST_URI", target),
     PARAM("CONTENT_TYPE", content_type),
     PARAM("CONTENT_LENGTH", content_length),
-    /* nginx passes the first of two fields as CONTENT_TYPE, and both as this. */
+    /* Header fields from here on. nginx passes the first of two fields as CONTENT_TYPE, and both as
+     * this. */
     PARAM("HTTP_CONTENT_TYPE", content_type_field),
     PARAM("HTTP_CONTENT_ENCODING", content_encoding),
+    PARAM("HTTP_IF_MATCH", fields.if_match),
+    PARAM("HTTP_IF_NONE_MATCH", fields.if_none_match),
+    PARAM("HTTP_PREFER", fields.prefer),
+    PARAM("HTTP_CACHE_GROUPS", fields.cache_groups),
 #undef PARAM
 };
 
-enum { WANTED = sizeof(wanted) / sizeof(wanted[0]) };
+enum { WANTED = sizeof(wanted) / sizeof(wanted[0]), FIRST_FIELD = 4 };
 
 /* One pass over the environment; which copy of a parameter counts must not depend on who reads it,
  * so a second one is an error. Gives the sum of the lengths. */
@@ -102,7 +107,9 @@ static size_t index_params(char **environment, struct slice found[WANTED], bool 
     size_t bytes = 0;
     for (char **entry = environment; *entry != NULL; entry++) {
         struct slice pair = slice_of(*entry);
-        for (size_t i = 0; i < WANTED; i++) {
+        bool is_field = memcmp(pair.p, "HTTP_", pair.n < 5 ? pair.n : 5) == 0;
+        size_t end = is_field ? WANTED : FIRST_FIELD;
+        for (size_t i = is_field ? FIRST_FIELD : 0; i < end; i++) {
             size_t n = wanted[i].length;
             /* The sign's place alone tells most of them apart. */
             if (pair.n < n || pair.p[n - 1] != '=' || memcmp(pair.p, wanted[i].name, n) != 0)

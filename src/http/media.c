@@ -91,6 +91,12 @@ bool media_is_json(struct slice content_type) {
     return true;
 }
 
+bool media_is_merge_patch(struct slice content_type) {
+    struct slice rest = trim(content_type);
+    return rest.n > 0 &&
+           equals_ignoring_case(next_part(&rest), SLICE("application/merge-patch+json"));
+}
+
 bool media_coding_is_identity(struct slice content_encoding) {
     struct slice coding = trim(content_encoding);
     return coding.n == 0 || equals_ignoring_case(coding, SLICE("identity"));

@@ -22,7 +22,7 @@ static enum step write_problem(struct request *r, enum error e, struct slice det
     struct response *response = &r->response;
     response_reset(response);
     response->status = info->status;
-    response->content_type = "application/problem+json";
+    response->content_type = SLICE("application/problem+json");
     response->no_store = true;
     response->retry_after = info->retry_after;
 
@@ -46,7 +46,8 @@ static enum step write_problem(struct request *r, enum error e, struct slice det
 }
 
 static bool writes(const struct request *r) {
-    return r->method == METHOD_PUT || r->method == METHOD_DELETE;
+    return r->method == METHOD_PUT || r->method == METHOD_DELETE || r->method == METHOD_PATCH ||
+           r->method == METHOD_POST;
 }
 
 enum step problem(struct request *r, enum error e, const char *detail) {
@@ -74,6 +75,13 @@ enum step problem_call_failed(struct request *r) {
     if (writes(r))
         outcome = r->call.outcome_known ? OUTCOME_NOT_APPLIED : OUTCOME_UNKNOWN;
     return write_problem(r, r->call.error, slice_of(error_info(r->call.error)->detail), outcome);
+}
+
+enum step problem_outcome(struct request *r, enum error e, bool maybe_written) {
+    enum outcome outcome = OUTCOME_NONE;
+    if (writes(r) && error_info(e)->status >= 503)
+        outcome = maybe_written ? OUTCOME_UNKNOWN : OUTCOME_NOT_APPLIED;
+    return write_problem(r, e, slice_of(error_info(e)->detail), outcome);
 }
 
 enum step problem_reply(struct request *r, const struct reply *reply) {

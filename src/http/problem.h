@@ -20,6 +20,10 @@ void problem_add(struct request *r, const char *name, const char *text);
  * write may have happened ("outcome": "not-applied" or "unknown"). */
 enum step problem_call_failed(struct request *r);
 
+/* The error of an operation; for a method that writes and a failure of the service, "outcome" says
+ * whether it may have written. */
+enum step problem_outcome(struct request *r, enum error e, bool maybe_written);
+
 /* Redis answered a command with an error reply: logged, told apart by the table, answered. A write
  * that Redis refused was not applied. */
 enum step problem_reply(struct request *r, const struct reply *reply);

@@ -5,22 +5,27 @@
 
 #include "http/problem.h"
 
+void request_init(struct request *r, struct service *service) {
+    r->service = service;
+    key_set_prefix(&r->key, slice_of(service->config->key_prefix));
+}
+
 void request_fini(struct request *r) {
     call_fini(&r->call);
     response_fini(&r->response);
-    buf_fini(&r->decoded);
+    arena_fini(&r->arena);
 }
 
 void request_reset(struct request *r) {
     call_release(&r->call);
     response_reset(&r->response);
-    buf_reset(&r->decoded, 0);
+    arena_reset(&r->arena);
     r->route = NULL;
     r->path = r->query = r->content_type = r->content_encoding = (struct slice){0};
-    r->body = r->value = (struct slice){0};
-    r->has_query = r->body_too_large = r->value_is_bytes = r->asked_again = false;
+    r->body = (struct slice){0};
+    r->has_query = r->body_too_large = r->peer_gone = false;
     r->key.n = 0;
-    r->ttl = 0;
+    r->job = NULL;
 }
 
 /* An absolute-form target (RFC 9112, 3.2.2) without its scheme and authority, which end where a
@@ -110,7 +115,7 @@ static enum step route_request(struct request *r) {
     }
     /* A parameter that this service does not know must not turn a change into another change
      * ("DELETE /cache?key=a" is no flush); a read does no harm. */
-    if (r->has_query && r->query.n > 0 && r->route->method != METHOD_GET)
+    if (r->has_query && r->query.n > 0 && r->route->method != METHOD_GET && !r->route->takes_query)
         return problem(r, E_UNKNOWN_PARAMETER, NULL);
     return r->route->plan(r);
 }
@@ -120,6 +125,7 @@ enum step request_start(struct request *r, const struct request_params *params, 
     r->method = method_parse(params->method);
     r->content_type = params->content_type;
     r->content_encoding = params->content_encoding;
+    r->fields = params->fields;
     r->body = body;
     r->body_too_large = body_too_large;
     r->taken = r->service->now;

@@ -8,10 +8,12 @@
 #include <stdbool.h>
 #include <stdint.h>
 
+#include "base/arena.h"
 #include "base/config.h"
 #include "base/segment.h"
 #include "base/slice.h"
 #include "cache/key.h"
+#include "cache/op.h"
 #include "http/response.h"
 #include "http/route.h"
 #include "redis/store.h"
@@ -26,6 +28,14 @@ struct service {
     int64_t now; /* clock_monotonic, read once a turn */
 };
 
+/* Header fields that only some handlers look at; p is NULL if absent. */
+struct request_fields {
+    struct slice if_match;
+    struct slice if_none_match;
+    struct slice prefer;
+    struct slice cache_groups;
+};
+
 struct request {
     struct service *service;
     const struct route *route; /* NULL until routed */
@@ -37,16 +47,16 @@ struct request {
     bool has_query;
     struct slice content_type;     /* empty if absent */
     struct slice content_encoding; /* empty if absent */
+    struct request_fields fields;
     struct slice body;
     bool body_too_large; /* it was read to its end and thrown away */
+    bool peer_gone;      /* nobody will read the answer: long work may stop */
 
     struct key key;     /* when route->takes_key */
-    int64_t ttl;        /* PUT: seconds, 0 for none */
-    struct slice value; /* PUT: what Redis will keep; the exact JSON text, inside `body`, */
-    struct buf decoded; /* or bytes that came as base64, in here */
-    bool value_is_bytes;
-    bool asked_again; /* GET: a second round was needed to know */
-    int64_t taken;    /* clock_monotonic, for the latency */
+    struct op op;       /* what is done to that entry */
+    void *job;          /* a handler's own, in the arena, from its plan to its answer */
+    struct arena arena; /* what lives until the answer is written */
+    int64_t taken;      /* clock_monotonic, for the latency */
 
     struct call call;
     struct response response;
@@ -61,9 +71,12 @@ struct request_params {
     struct slice content_length;
     struct slice content_encoding;
     struct slice content_type_field; /* the same as content_type; seen only to be seen twice */
+    struct request_fields fields;
     enum error error;                /* E_DUPLICATE_FIELD: one of them came twice */
 };
 
+/* Of a zeroed request. */
+void request_init(struct request *r, struct service *service);
 void request_fini(struct request *r);
 
 /* Empties it; buffers stay, up to a bound. */

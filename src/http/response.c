@@ -13,7 +13,7 @@ void response_reset(struct response *r) {
     buf_reset(&r->fields, KEEP_FIELDS);
     buf_reset(&r->body, KEEP_BODY);
     r->status = 0;
-    r->content_type = NULL;
+    r->content_type = (struct slice){0};
     r->no_store = false;
     r->retry_after = 0;
     r->splice = (struct slice){0};
@@ -23,7 +23,7 @@ void response_reset(struct response *r) {
 
 void response_json(struct response *r, int status) {
     r->status = status;
-    r->content_type = "application/json";
+    r->content_type = SLICE("application/json");
 }
 
 void response_splice(struct response *r, struct slice value) {
@@ -74,9 +74,9 @@ void response_put_head(const struct response *r, struct buf *out) {
     buf_put_int(out, r->status);
     buf_put_char(out, ' ');
     buf_puts(out, reason_of(r->status));
-    if (r->content_type != NULL) {
+    if (r->content_type.n > 0) {
         buf_puts(out, "\r\nContent-Type: ");
-        buf_puts(out, r->content_type);
+        buf_put_slice(out, r->content_type);
         buf_puts(out, "\r\nContent-Length: ");
         buf_put_uint(out, response_length(r));
         buf_puts(out, "\r\nX-Content-Type-Options: nosniff");
@@ -99,7 +99,7 @@ void response_out_of_memory(struct response *r) {
         "\"detail\":\"The service is out of memory.\",\"retry_after\":1}");
     response_fini(r);
     r->status = 503;
-    r->content_type = "application/problem+json";
+    r->content_type = SLICE("application/problem+json");
     r->no_store = true;
     r->retry_after = 1;
     r->splice = document;

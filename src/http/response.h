@@ -11,7 +11,7 @@ enum lookup { LOOKUP_NONE, LOOKUP_HIT, LOOKUP_MISS };
 
 struct response {
     int status;               /* HTTP status code; 0: not filled in yet */
-    const char *content_type; /* static; NULL: no body */
+    struct slice content_type; /* lives as long as the request; empty: no body */
     bool no_store;            /* Cache-Control: no-store */
     int retry_after;          /* seconds; 0: none */
     struct buf fields;        /* further header lines, each ending in CRLF */

@@ -9,6 +9,7 @@ static const struct {
 } methods[] = {
     {SLICE_INIT("GET"), METHOD_GET},         {SLICE_INIT("PUT"), METHOD_PUT},
     {SLICE_INIT("DELETE"), METHOD_DELETE},   {SLICE_INIT("HEAD"), METHOD_HEAD},
+    {SLICE_INIT("PATCH"), METHOD_PATCH},     {SLICE_INIT("POST"), METHOD_POST},
     {SLICE_INIT("OPTIONS"), METHOD_OPTIONS},
 };
 

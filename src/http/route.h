@@ -14,6 +14,8 @@ enum method {
     METHOD_GET,
     METHOD_HEAD,
     METHOD_PUT,
+    METHOD_PATCH,
+    METHOD_POST,
     METHOD_DELETE,
     METHOD_OPTIONS,
     METHOD_OTHER, /* anything else: 405 wherever the path exists */
@@ -38,6 +40,7 @@ struct route {
     bool takes_key;
     enum step (*plan)(struct request *);
     enum step (*finish)(struct request *); /* NULL if plan always answers */
+    bool takes_query; /* else a query is refused, unless the method is GET */
     const char *summary;                   /* one line, for GET / */
 };
 

@@ -27,7 +27,7 @@ struct conn *conn_open(int fd, struct service *service) {
     }
     c->fd = fd;
     c->readable = true;
-    c->request.service = service;
+    request_init(&c->request, service);
     framer_reset(&c->framer);
     return c;
 }

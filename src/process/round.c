@@ -174,6 +174,7 @@ void round_scatter(struct round *r) {
     struct call *call;
     while ((call = store_next_done(r->service.store)) != NULL) {
         struct conn *c = conn_of_call(call);
+        c->request.peer_gone = c->hung_up;
         if (request_continue(&c->request) == STEP_WAIT)
             continue;
         r->in_flight--;

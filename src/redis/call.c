@@ -8,15 +8,29 @@ enum { KEEP_REPLY_BYTES = 65536, KEEP_REPLY_NODES = 4096 };
 void call_fini(struct call *call) {
     buf_fini(&call->replies.nodes);
     buf_fini(&call->replies.bytes);
+    buf_fini(&call->previous.nodes);
+    buf_fini(&call->previous.bytes);
+}
+
+static void release(struct replies *replies) {
+    buf_reset(&replies->nodes, KEEP_REPLY_NODES);
+    buf_reset(&replies->bytes, KEEP_REPLY_BYTES);
 }
 
 void call_release(struct call *call) {
-    buf_reset(&call->replies.nodes, KEEP_REPLY_NODES);
-    buf_reset(&call->replies.bytes, KEEP_REPLY_BYTES);
+    release(&call->replies);
+    if (call->previous.nodes.p != NULL)
+        release(&call->previous);
+}
+
+void call_keep_previous(struct call *call) {
+    struct replies kept = call->replies;
+    call->replies = call->previous;
+    call->previous = kept;
 }
 
 void call_reset(struct call *call) {
-    call_release(call);
+    release(&call->replies);
     call->next = NULL;
     call->wanted = call->got = 0;
     call->error = OK;

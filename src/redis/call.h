@@ -12,6 +12,7 @@
 struct call {
     struct call *next;
     struct replies replies;
+    struct replies previous; /* of the round before, if call_keep_previous was called */
     unsigned wanted;    /* replies asked for */
     unsigned got;       /* replies complete */
     uint64_t from, to;  /* its commands' bytes in the connection's stream */
@@ -26,6 +27,10 @@ void call_fini(struct call *call);
 
 /* Drops its replies, and the memory of large ones. It must not be queued. */
 void call_release(struct call *call);
+
+/* Before the call is begun again: its replies are needed once more, as call->previous, until the
+ * next time. */
+void call_keep_previous(struct call *call);
 
 /* Ready to be asked anew. */
 void call_reset(struct call *call);

@@ -3,6 +3,8 @@
 
 #include <stdio.h>
 
+#include "redis/script.h"
+
 enum {
     OLDEST_MAJOR = 6, /* GETEX, PEXPIRE GT and SET KEEPTTL came with 6.2 and 7.0 */
     OLDEST_MINOR = 2,
@@ -21,6 +23,11 @@ static bool has_password(const struct config *config) {
     return config->redis_password[0] != '\0';
 }
 
+/* A Redis that others use too keeps its policy unless somebody wants another one. */
+static bool sets_policy(const struct config *config) {
+    return config->key_prefix[0] == '\0' || config->max_memory_policy_set;
+}
+
 /* The order is the one handshake_check reads in. */
 unsigned handshake_put(const struct config *config, struct outqueue *q) {
     unsigned replies = 0;
@@ -36,10 +43,14 @@ unsigned handshake_put(const struct config *config, struct outqueue *q) {
     }
     outqueue_put(q, (struct slice[]){SLICE("INFO"), SLICE("server")}, 2);
     outqueue_put(q, (struct slice[]){SLICE("SELECT"), number_slice(&n, config->redis_db)}, 2);
-    struct slice policy = slice_of(config_policy_name(config->max_memory_policy));
-    outqueue_put(
-        q, (struct slice[]){SLICE("CONFIG"), SLICE("SET"), SLICE("maxmemory-policy"), policy}, 4);
-    replies += 3;
+    replies += 2;
+    if (sets_policy(config)) {
+        struct slice policy = slice_of(config_policy_name(config->max_memory_policy));
+        outqueue_put(
+            q, (struct slice[]){SLICE("CONFIG"), SLICE("SET"), SLICE("maxmemory-policy"), policy},
+            4);
+        replies++;
+    }
     if (config->max_memory_set) {
         outqueue_put(q,
                      (struct slice[]){SLICE("CONFIG"), SLICE("SET"), SLICE("maxmemory"),
@@ -47,7 +58,9 @@ unsigned handshake_put(const struct config *config, struct outqueue *q) {
                      4);
         replies++;
     }
-    return replies;
+    for (enum script script = 0; script < SCRIPT_COUNT; script++)
+        outqueue_put(q, (struct slice[]){SLICE("SCRIPT"), SLICE("LOAD"), script_text(script)}, 3);
+    return replies + SCRIPT_COUNT;
 }
 
 static enum error refuse(struct handshake_result *result, enum error e, const char *step,
@@ -96,6 +109,15 @@ static void check_config_set(const struct replies *replies, const struct reply *
     (void)refuse(result, OK, "CONFIG SET", replies_bytes(replies, r));
 }
 
+/* Requests that need none are served without. */
+static void check_script(const struct replies *replies, const struct reply *r,
+                         struct handshake_result *result) {
+    struct slice text = replies_bytes(replies, r);
+    if (r->type == REPLY_ERROR && result->scripts_fault[0] == '\0')
+        (void)snprintf(result->scripts_fault, sizeof(result->scripts_fault), "%.*s",
+                       text.n < 100 ? (int)text.n : 100, text.p);
+}
+
 enum error handshake_check(const struct config *config, const struct replies *replies,
                            struct handshake_result *result) {
     const struct reply *r = replies_get(replies, 0);
@@ -120,12 +142,15 @@ enum error handshake_check(const struct config *config, const struct replies *re
     e = reply_error(replies, r);
     if (e != OK)
         return refuse(result, e, "SELECT", replies_bytes(replies, r));
-    unsigned sets = config->max_memory_set ? 2 : 1;
-    for (unsigned i = 0; i < sets; i++) {
+    unsigned sets = (sets_policy(config) ? 1 : 0) + (config->max_memory_set ? 1 : 0);
+    for (unsigned i = 0; i < sets + SCRIPT_COUNT; i++) {
         r = replies_next(replies, r);
         if (r == NULL)
             return E_AGAIN;
-        check_config_set(replies, r, result);
+        if (i < sets)
+            check_config_set(replies, r, result);
+        else
+            check_script(replies, r, result);
     }
     return OK;
 }

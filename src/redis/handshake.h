@@ -1,6 +1,6 @@
 /*
- * What a fresh connection to Redis says before it may serve: who we are, which database, and the
- * eviction policy, so that a Redis that was restarted gets it again.
+ * What a fresh connection to Redis says before it may serve: who we are, which database, the
+ * eviction policy and our scripts, so that a Redis that was restarted gets them again.
  */
 #ifndef LARDER_REDIS_HANDSHAKE_H
 #define LARDER_REDIS_HANDSHAKE_H
@@ -16,6 +16,7 @@ struct handshake_result {
     bool policy_refused; /* CONFIG SET was refused: the service runs, Redis keeps its own */
     char version[32];    /* "7.0.15"; empty if INFO is not allowed */
     char fault[256];     /* for the log: what failed, with Redis's words; no secret */
+    char scripts_fault[128]; /* why it takes no scripts, in its words; empty: it does */
 };
 
 /* Appends the commands and gives how many replies they will have. */

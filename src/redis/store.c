@@ -255,6 +255,17 @@ static void count_ready(struct store *s) {
     atomic_store_explicit(&s->row->redis_ready, 1, memory_order_relaxed);
 }
 
+static void note_scripts(struct store *s, const struct handshake_result *result, int64_t now) {
+    char what[320];
+    if (result->scripts_fault[0] == '\0')
+        return;
+    (void)snprintf(what, sizeof(what),
+                   "takes no scripts (%s): DELETE of a key, conditional requests, tags and counters "
+                   "fail; allow this user +script|load +evalsha +eval",
+                   result->scripts_fault);
+    log_fault(s, E_BACKEND_REFUSED, now, what);
+}
+
 static void note_policy(struct store *s, const struct handshake_result *result) {
     uint32_t before = atomic_exchange_explicit(
         &s->segment->policy_refused, result->policy_refused ? 1 : 0, memory_order_relaxed);
@@ -282,6 +293,7 @@ static void step_handshake(struct store *s, bool whole, int64_t now) {
     breaker_close(&s->segment->breaker);
     count_ready(s);
     note_policy(s, &result);
+    note_scripts(s, &result, now);
     log_info("connected to Redis %s", result.version);
 }
 
@@ -292,7 +304,7 @@ static void note_error_reply(struct store *s, const struct call *call, int64_t n
     for (const struct reply *r = replies_get(&call->replies, 0); r != NULL;
          r = replies_next(&call->replies, r)) {
         enum error e = reply_error(&call->replies, r);
-        if (e == OK)
+        if (e == OK || e == E_AGAIN)
             continue;
         struct slice text = replies_bytes(&call->replies, r);
         (void)snprintf(what, sizeof(what), "answered with an error: %.*s",

@@ -1,0 +1,388 @@
+/*
+ * POST /batch: many operations, each with the answer it would have had alone. The commands of all
+ * of them go to Redis together, so most batches are one round trip. What needs another round gets
+ * it, and an operation on a key whose change is still to come waits for that: operations on one
+ * key happen in the order they were sent in.
+ */
+#include "api/envelope.h"
+#include "api/handlers.h"
+#include "api/single.h"
+#include "api/view.h"
+#include "base/jsontext.h"
+#include "http/problem.h"
+
+enum {
+    ROUND_ITEMS = 1024,      /* under way at once: each may bring OP_PROBE_BYTES */
+    ROUND_LARGE = 4,         /* ... of which so many may bring an entry of any size */
+    RESULT_BYTES = 32 << 20, /* values in one answer */
+};
+
+enum item_state { ITEM_WAITING, ITEM_RUNNING, ITEM_DONE };
+
+struct item {
+    struct op op;
+    struct slice key;   /* as clients know it */
+    const char *detail; /* of op.error, if the table's is not precise enough; or NULL */
+    enum item_state state;
+    bool asked; /* its commands are in the present round */
+};
+
+/* What r->job points to. */
+struct batch {
+    struct item *items;
+    size_t count;
+    size_t first;   /* those before it are done */
+    size_t started; /* those from here on have not begun */
+    size_t done;
+    size_t results; /* bytes of the values that were read */
+    size_t kept;    /* bytes of Redis's replies that stay in memory for them */
+};
+
+/* --- the document ---------------------------------------------------------------------------- */
+
+static struct slice item_name(struct request *r, struct slice key) {
+    size_t prefix = r->key.prefix;
+    char *name = arena_take(&r->arena, prefix + key.n);
+    if (name == NULL)
+        return (struct slice){0};
+    memcpy(name, r->key.bytes, prefix);
+    memcpy(name + prefix, key.p, key.n);
+    return (struct slice){name, prefix + key.n};
+}
+
+static enum error read_key(struct request *r, const struct envelope *envelope, struct item *item,
+                           struct envelope_fault *fault) {
+    bool valid = true;
+    struct slice key = envelope_get_string(envelope, ENVELOPE_KEY, &r->arena, &valid);
+    if (!valid) {
+        (void)snprintf(fault->detail, sizeof(fault->detail),
+                       "Every operation has a member \"key\", a string.");
+        return E_SCHEMA_VIOLATION;
+    }
+    enum error e = key_check(key);
+    if (e != OK)
+        return e;
+    item->key = key;
+    item->op.name = item_name(r, key);
+    return OK;
+}
+
+static enum error read_condition(struct request *r, const struct envelope *envelope,
+                                 enum envelope_member member, struct condition *condition) {
+    bool valid = true;
+    if (envelope->text[member].n == 0)
+        return OK;
+    struct slice text = envelope_get_string(envelope, member, &r->arena, &valid);
+    return valid ? condition_parse(text, condition) : E_INVALID_PRECONDITION;
+}
+
+static enum error read_method(const struct envelope *envelope, struct item *item,
+                              struct envelope_fault *fault) {
+    struct slice method = envelope->text[ENVELOPE_METHOD];
+    if (slice_eq(method, SLICE("\"GET\""))) {
+        item->op.kind = OP_READ;
+    } else if (slice_eq(method, SLICE("\"PUT\""))) {
+        item->op.kind = OP_WRITE;
+    } else if (slice_eq(method, SLICE("\"DELETE\""))) {
+        item->op.kind = OP_REMOVE;
+    } else {
+        (void)snprintf(fault->detail, sizeof(fault->detail),
+                       "An operation's method is \"GET\", \"PUT\" or \"DELETE\".");
+        return E_SCHEMA_VIOLATION;
+    }
+    return OK;
+}
+
+static enum error read_item(struct request *r, struct slice text, struct item *item,
+                            struct envelope_fault *fault) {
+    struct envelope envelope;
+    enum error e = envelope_read(text, &envelope_operation, &envelope, fault);
+    if (e == OK)
+        e = read_method(&envelope, item, fault);
+    if (e == OK)
+        e = read_key(r, &envelope, item, fault);
+    if (e == OK)
+        e = read_condition(r, &envelope, ENVELOPE_IF_MATCH, &item->op.if_match);
+    if (e == OK)
+        e = read_condition(r, &envelope, ENVELOPE_IF_NONE_MATCH, &item->op.if_none_match);
+    if (e == OK && item->op.kind == OP_WRITE)
+        e = envelope_get_entry(&envelope, r->service->config, &r->arena, &item->op, fault);
+    return e;
+}
+
+static void finish_item(struct batch *batch, struct item *item, enum error e) {
+    item->op.error = e;
+    item->state = ITEM_DONE;
+    batch->done++;
+}
+
+static void read_items(struct request *r, struct slice array, struct batch *batch) {
+    struct envelope_fault fault;
+    struct slice text;
+    for (size_t i = 0; i < batch->count && jsontext_next_element(&array, &text); i++) {
+        struct item *item = &batch->items[i];
+        *item = (struct item){.op.probes = true};
+        enum error e = read_item(r, text, item, &fault);
+        if (e == OK)
+            continue;
+        if (fault.detail[0] != '\0')
+            item->detail =
+                arena_copy(&r->arena, (struct slice){fault.detail, strlen(fault.detail) + 1}).p;
+        finish_item(batch, item, e);
+    }
+}
+
+static size_t count_elements(struct slice array) {
+    struct slice element;
+    size_t n = 0;
+    while (jsontext_next_element(&array, &element))
+        n++;
+    return n;
+}
+
+static enum error refuse(struct envelope_fault *fault, enum error e, long long most) {
+    if (e == E_BATCH_TOO_LARGE)
+        (void)snprintf(fault->detail, sizeof(fault->detail),
+                       "A batch has at most %lld operations (batch_max).", most);
+    else
+        (void)snprintf(fault->detail, sizeof(fault->detail),
+                       "\"operations\" is an array of at least one operation.");
+    return e;
+}
+
+static enum error read_batch(struct request *r, struct batch *batch, struct envelope_fault *fault) {
+    struct envelope envelope;
+    long long most = (long long)r->service->config->batch_max;
+    enum error e = envelope_check_headers(r, false, fault);
+    if (e == E_VALUE_TOO_LARGE) {
+        (void)snprintf(fault->detail, sizeof(fault->detail),
+                       "A batch has at most max_value bytes, %lld, and a little more.",
+                       (long long)r->service->config->max_value);
+        e = E_BATCH_TOO_LARGE;
+    }
+    if (e == OK)
+        e = envelope_read(r->body, &envelope_batch, &envelope, fault);
+    if (e != OK)
+        return e;
+    struct slice array = envelope.text[ENVELOPE_OPERATIONS];
+    if (array.n == 0 || array.p[0] != '[')
+        return refuse(fault, E_SCHEMA_VIOLATION, most);
+    batch->count = count_elements(array);
+    if (batch->count == 0)
+        return refuse(fault, E_SCHEMA_VIOLATION, most);
+    if (batch->count > (size_t)most)
+        return refuse(fault, E_BATCH_TOO_LARGE, most);
+    batch->items = arena_take(&r->arena, batch->count * sizeof(*batch->items));
+    if (batch->items == NULL)
+        return E_OUT_OF_MEMORY;
+    read_items(r, array, batch);
+    return arena_failed(&r->arena) ? E_OUT_OF_MEMORY : OK;
+}
+
+/* --- the answer ------------------------------------------------------------------------------ */
+
+static void put_failure(struct buf *body, const struct item *item) {
+    const struct error_info *info = error_info(item->op.error);
+    buf_put_slice(body, SLICE("{\"status\":"));
+    buf_put_int(body, info->status);
+    buf_put_slice(body, SLICE(",\"type\":\"/errors/"));
+    buf_puts(body, info->slug);
+    buf_put_slice(body, SLICE("\",\"title\":"));
+    jsontext_put_string(body, slice_of(info->title));
+    buf_put_slice(body, SLICE(",\"detail\":"));
+    jsontext_put_string(body, slice_of(item->detail != NULL ? item->detail : info->detail));
+    if (item->key.n > 0) {
+        buf_put_char(body, ',');
+        view_put_key(body, item->key);
+    }
+    if (item->op.kind != OP_READ && info->status >= 503)
+        buf_put_slice(body, item->op.outcome_unknown ? SLICE(",\"outcome\":\"unknown\"")
+                                                     : SLICE(",\"outcome\":\"not-applied\""));
+    buf_put_char(body, '}');
+}
+
+static void put_success(struct buf *body, const struct item *item) {
+    const struct op *op = &item->op;
+    buf_put_slice(body, op->not_modified ? SLICE("{\"status\":304,") : SLICE("{\"status\":200,"));
+    view_put_key(body, item->key);
+    if (op->kind == OP_REMOVE)
+        buf_put_slice(body, SLICE(",\"deleted\":true"));
+    else if (!op->not_modified)
+        view_put_entry(body, NULL, op);
+    if (op->has_etag && op->kind != OP_REMOVE) {
+        buf_put_slice(body, SLICE(",\"etag\":\"\\\""));
+        buf_put(body, op->etag, sizeof(op->etag));
+        buf_put_slice(body, SLICE("\\\"\""));
+    }
+    buf_put_char(body, '}');
+}
+
+static void count_item(struct stats_row *row, const struct op *op) {
+    if (op->kind == OP_READ && op->error == OK)
+        stats_add(&row->counter[STAT_hits], 1);
+    else if (op->kind == OP_READ && op->error == E_KEY_NOT_FOUND)
+        stats_add(&row->counter[STAT_misses], 1);
+    else if (op->kind == OP_WRITE && op->error == OK)
+        stats_add(&row->counter[STAT_stores], 1);
+    else if (op->kind == OP_REMOVE && op->error == OK)
+        stats_add(&row->counter[STAT_deletes], 1);
+}
+
+static enum step answer(struct request *r, const struct batch *batch) {
+    struct buf *body = &r->response.body;
+    response_reset(&r->response);
+    response_json(&r->response, 200);
+    r->response.no_store = true;
+    buf_put_slice(body, SLICE("{\"results\":["));
+    for (size_t i = 0; i < batch->count; i++) {
+        const struct item *item = &batch->items[i];
+        if (i > 0)
+            buf_put_char(body, ',');
+        if (item->op.error == OK)
+            put_success(body, item);
+        else
+            put_failure(body, item);
+        count_item(r->service->row, &item->op);
+    }
+    buf_put_slice(body, SLICE("]}"));
+    return STEP_ANSWER;
+}
+
+/* --- running --------------------------------------------------------------------------------- */
+
+/* An operation before it has a change of the same entry still to make. */
+static bool must_wait(const struct batch *batch, const struct item *item) {
+    for (const struct item *other = batch->items + batch->first; other < item; other++)
+        if (other->state == ITEM_RUNNING && op_changes_later(&other->op) &&
+            slice_eq(other->op.name, item->op.name))
+            return true;
+    return false;
+}
+
+static void start_items(struct batch *batch, struct op_context *context, size_t running) {
+    for (; batch->started < batch->count && running < ROUND_ITEMS; batch->started++) {
+        struct item *item = &batch->items[batch->started];
+        if (item->state == ITEM_DONE)
+            continue;
+        if (must_wait(batch, item))
+            return;
+        if (op_start(&item->op, context)) {
+            finish_item(batch, item, item->op.error);
+            continue;
+        }
+        item->state = ITEM_RUNNING;
+        running++;
+    }
+}
+
+/* Large entries come a few at a time, and no more of them than one answer may carry. */
+static bool may_ask(struct batch *batch, struct item *item, size_t *large) {
+    if (!op_asks_for_much(&item->op))
+        return true;
+    if (batch->kept > RESULT_BYTES) {
+        finish_item(batch, item, E_BATCH_TOO_LARGE);
+        return false;
+    }
+    return (*large)++ < ROUND_LARGE;
+}
+
+static size_t count_running(struct batch *batch) {
+    size_t running = 0;
+    while (batch->first < batch->started && batch->items[batch->first].state == ITEM_DONE)
+        batch->first++;
+    for (size_t i = batch->first; i < batch->started; i++)
+        running += batch->items[i].state == ITEM_RUNNING;
+    return running;
+}
+
+static size_t append_items(struct batch *batch, struct op_context *context) {
+    size_t large = 0;
+    size_t asked = 0;
+    for (size_t i = batch->first; i < batch->started; i++) {
+        struct item *item = &batch->items[i];
+        item->asked = item->state == ITEM_RUNNING && may_ask(batch, item, &large);
+        if (!item->asked)
+            continue;
+        op_append(&item->op, context);
+        asked++;
+    }
+    return asked;
+}
+
+/* What is not done fails; what is done stays done. */
+static enum step fail_rest(struct request *r, struct batch *batch, enum error e,
+                           bool nothing_left) {
+    bool any_done = batch->done > 0;
+    bool maybe_written = false;
+    for (size_t i = batch->first; i < batch->count; i++) {
+        struct item *item = &batch->items[i];
+        if (item->state == ITEM_DONE)
+            continue;
+        item->op.outcome_unknown =
+            item->state == ITEM_RUNNING && !nothing_left && op_may_have_written(&item->op);
+        maybe_written = maybe_written || item->op.outcome_unknown;
+        finish_item(batch, item, e);
+    }
+    return any_done ? answer(r, batch) : problem_outcome(r, e, maybe_written);
+}
+
+static enum step ask(struct request *r, struct batch *batch) {
+    struct op_context context = single_context(r);
+    size_t asked = 0;
+    /* Who is refused for size may have held up others. */
+    while (asked == 0) {
+        start_items(batch, &context, count_running(batch));
+        if (batch->done == batch->count)
+            return answer(r, batch);
+        enum error e = single_begin(r);
+        if (e != OK)
+            return fail_rest(r, batch, e, true);
+        asked = append_items(batch, &context);
+    }
+    return single_commit(r);
+}
+
+static void take_items(struct request *r, struct batch *batch, struct op_context *context) {
+    const struct reply *next = replies_get(&r->call.replies, 0);
+    for (size_t i = batch->first; i < batch->started; i++) {
+        struct item *item = &batch->items[i];
+        if (!item->asked || !op_take(&item->op, context, &next))
+            continue;
+        if (item->op.distrust)
+            store_distrust(r->service->store, r->service->now);
+        if (item->op.kind == OP_READ && item->op.error == OK)
+            batch->results += item->op.found.body.n;
+        bool fits = batch->results <= RESULT_BYTES || item->op.kind != OP_READ;
+        finish_item(batch, item, fits ? item->op.error : E_BATCH_TOO_LARGE);
+    }
+}
+
+/* --- the route ------------------------------------------------------------------------------- */
+
+enum step batch_plan(struct request *r) {
+    struct envelope_fault fault;
+    struct batch *batch = arena_take(&r->arena, sizeof(*batch));
+    if (batch == NULL)
+        return problem(r, E_OUT_OF_MEMORY, NULL);
+    *batch = (struct batch){0};
+    r->job = batch;
+    enum error e = read_batch(r, batch, &fault);
+    if (e != OK)
+        return problem(r, e, fault.detail[0] != '\0' ? fault.detail : NULL);
+    return ask(r, batch);
+}
+
+enum step batch_finish(struct request *r) {
+    struct batch *batch = r->job;
+    struct op_context context = single_context(r);
+    if (r->call.error != OK)
+        return fail_rest(r, batch, r->call.error, r->call.outcome_known);
+    take_items(r, batch, &context);
+    if (batch->done == batch->count)
+        return answer(r, batch);
+    /* Values that are found stay where they are until the answer is written. */
+    batch->kept += r->call.replies.bytes.n;
+    context.keep_replies = true;
+    op_keep_replies(&context);
+    return ask(r, batch);
+}

@@ -1,0 +1,24 @@
+-- After an entry with an idle time was read: whether it is alive, and its renewal.
+-- KEYS[1]   the entry; KEYS[2..] the tags it carries
+-- ARGV[1]   its header as it was read
+-- ARGV[2]   its idle time in milliseconds
+-- ARGV[3]   when it ends, in milliseconds of Redis's time; 0: never
+-- ARGV[4..] the nonces it carries
+-- Gives 0 if a tag has another nonce by now or the end is over; else the milliseconds to the end
+-- (-1: there is none), those to the expiry as it was renewed (-1: it was not), and Redis's time.
+for i = 2, #KEYS do
+  if redis.call('GET', KEYS[i]) ~= ARGV[i + 2] then return 0 end
+end
+local time = redis.call('TIME')
+local now = time[1] * 1000 + math.floor(time[2] / 1000)
+local idle, left = tonumber(ARGV[2]), -1
+if ARGV[3] ~= '0' then
+  left = tonumber(ARGV[3]) - now
+  if left <= 0 then return 0 end
+end
+-- The header of an entry with an idle time is its alone: it has an id.
+if redis.call('GETRANGE', KEYS[1], 0, #ARGV[1] - 1) ~= ARGV[1] then return { left, -1, now } end
+if left >= 0 and left < idle then idle = left end
+local renewed = redis.pcall('PEXPIRE', KEYS[1], idle)
+if type(renewed) == 'table' then return renewed end
+return { left, idle, now }
