@@ -4,7 +4,9 @@
 
 #include <stdbool.h>
 #include <stddef.h>
+#include <string.h>
 
+#include "base/ascii.h"
 #include "base/slice.h"
 
 /* Takes n bytes off; n is at most rest->n. */
@@ -38,6 +40,12 @@ static inline bool scan_is_blank(char c) {
 
 static inline void scan_blanks(struct slice *rest) {
     (void)scan_while(rest, scan_is_blank);
+}
+
+/* tchar (RFC 9110, 5.6.2). */
+static inline bool scan_is_tchar(char c) {
+    static const char marks[] = "!#$%&'*+-.^_`|~";
+    return ascii_is_letter(c) || ascii_is_digit(c) || memchr(marks, c, sizeof(marks) - 1) != NULL;
 }
 
 /* Without the blanks around it. */
