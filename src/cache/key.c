@@ -4,7 +4,7 @@
 #include <stdint.h>
 #include <string.h>
 
-#include "base/hex.h"
+#include "base/uri.h"
 #include "base/utf8.h"
 
 /* What has been seen of the segment that is being decoded. */
@@ -18,31 +18,15 @@ static bool segment_is_special(struct segment s) {
     return s.bytes == s.dots && s.bytes <= 2;
 }
 
-/* RFC 3986, 3.3: pchar without the percent sign, and the slash between segments. */
-static bool may_stand_raw(char c) {
-    static const char marks[] = "-._~!$&'()*+,;=:@/";
-    bool letter = (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z');
-    bool digit = c >= '0' && c <= '9';
-    return letter || digit || memchr(marks, c, sizeof(marks) - 1) != NULL;
-}
-
 /* Takes one byte, raw or escaped, off the front of `raw`; false if it is malformed. */
 static bool take_byte(struct slice *raw, char *byte) {
-    size_t length = 1;
-    *byte = raw->p[0];
-    if (*byte == '%') {
-        int high = raw->n >= 3 ? hex_value(raw->p[1]) : -1;
-        int low = raw->n >= 3 ? hex_value(raw->p[2]) : -1;
-        if (high < 0 || low < 0)
-            return false;
-        *byte = (char)(high << 4 | low);
-        length = 3;
-    } else if (!may_stand_raw(*byte)) {
+    char c = raw->p[0];
+    if (c == '%')
+        return uri_scan_escape(raw, byte);
+    if (!uri_is_pchar(c) && c != '/')
         return false;
-    }
-    raw->p += length;
-    raw->n -= length;
-    return true;
+    *byte = c;
+    return scan_char(raw, c);
 }
 
 /* Takes one more byte of a key into account; false if a special segment ends with it. */

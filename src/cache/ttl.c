@@ -6,6 +6,9 @@
 
 #include "base/clock.h"
 
+#include "base/ascii.h"
+#include "base/scan.h"
+
 /* A JSON number taken apart: digits, of which the first `point` stand before the decimal point
  * once the exponent has moved it. `point` may be below 0 or beyond the digits. */
 struct decimal {
@@ -15,38 +18,15 @@ struct decimal {
     bool negative;
 };
 
-static bool is_digit(char c) {
-    return c >= '0' && c <= '9';
-}
-
-/* Takes the digits off the front of `text`. */
-static struct slice take_digits(struct slice *text) {
-    struct slice digits = {text->p, 0};
-    while (digits.n < text->n && is_digit(text->p[digits.n]))
-        digits.n++;
-    text->p += digits.n;
-    text->n -= digits.n;
-    return digits;
-}
-
-/* Takes `c` off the front of `text` if it is there. */
-static bool take_char(struct slice *text, char c) {
-    if (text->n == 0 || text->p[0] != c)
-        return false;
-    text->p++;
-    text->n--;
-    return true;
-}
-
 /* What follows the "e". Stops growing far above the length of any text, so that it can be added
  * to one, and a zero whose exponent it is stays a zero. */
 static int64_t take_exponent(struct slice *text) {
     const int64_t enough = INT64_MAX / 32;
-    bool negative = take_char(text, '-');
+    bool negative = scan_char(text, '-');
     if (!negative)
-        (void)take_char(text, '+');
+        (void)scan_char(text, '+');
     int64_t value = 0;
-    struct slice digits = take_digits(text);
+    struct slice digits = scan_while(text, ascii_is_digit);
     for (size_t i = 0; i < digits.n && value < enough; i++)
         value = value * 10 + (digits.p[i] - '0');
     return negative ? -value : value;
@@ -54,12 +34,12 @@ static int64_t take_exponent(struct slice *text) {
 
 static struct decimal decimal_of(struct slice number) {
     struct decimal d = {0};
-    d.negative = take_char(&number, '-');
-    d.integer = take_digits(&number);
-    if (take_char(&number, '.'))
-        d.fraction = take_digits(&number);
+    d.negative = scan_char(&number, '-');
+    d.integer = scan_while(&number, ascii_is_digit);
+    if (scan_char(&number, '.'))
+        d.fraction = scan_while(&number, ascii_is_digit);
     d.point = (int64_t)d.integer.n;
-    if (take_char(&number, 'e') || take_char(&number, 'E'))
+    if (scan_char(&number, 'e') || scan_char(&number, 'E'))
         d.point += take_exponent(&number);
     return d;
 }
@@ -102,7 +82,7 @@ static bool whole_value(const struct decimal *d, int64_t max, int64_t *value) {
 /* A string counts as the number in it if it is spelled as Redis or a shell would: digits only. */
 static bool string_is_plain(struct slice inner) {
     struct slice rest = inner;
-    struct slice digits = take_digits(&rest);
+    struct slice digits = scan_while(&rest, ascii_is_digit);
     return digits.n > 0 && rest.n == 0 && (digits.n == 1 || digits.p[0] != '0');
 }
 
@@ -116,7 +96,7 @@ enum error ttl_parse(struct slice text, int64_t max, int64_t *seconds, const cha
         text = (struct slice){text.p + 1, text.n - 2};
         if (!string_is_plain(text))
             return refuse(reason, "a string of something else than plain digits");
-    } else if (text.n == 0 || (text.p[0] != '-' && !is_digit(text.p[0]))) {
+    } else if (text.n == 0 || (text.p[0] != '-' && !ascii_is_digit(text.p[0]))) {
         return refuse(reason, "neither a number nor a string of digits");
     }
     struct decimal d = decimal_of(text);

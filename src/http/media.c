@@ -4,29 +4,16 @@
 #include <string.h>
 #include <strings.h>
 
+#include "base/ascii.h"
+#include "base/scan.h"
+
 static bool equals_ignoring_case(struct slice a, struct slice b) {
     return a.n == b.n && strncasecmp(a.p, b.p, a.n) == 0;
 }
 
-static bool is_blank(char c) {
-    return c == ' ' || c == '\t';
-}
-
 /* RFC 6838, 4.2. */
 static bool is_subtype_char(char c) {
-    bool letter = (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z');
-    bool digit = c >= '0' && c <= '9';
-    return letter || digit || (c != '\0' && strchr("!#$&-^_.+", c) != NULL);
-}
-
-static struct slice trim(struct slice s) {
-    while (s.n > 0 && is_blank(s.p[0])) {
-        s.p++;
-        s.n--;
-    }
-    while (s.n > 0 && is_blank(s.p[s.n - 1]))
-        s.n--;
-    return s;
+    return ascii_is_letter(c) || ascii_is_digit(c) || (c != '\0' && strchr("!#$&-^_.+", c) != NULL);
 }
 
 /* Takes the next ';'-separated part off `rest`; a quoted string may contain semicolons. */
@@ -42,7 +29,7 @@ static struct slice next_part(struct slice *rest) {
     struct slice part = {rest->p, i};
     size_t used = i < rest->n ? i + 1 : i;
     *rest = (struct slice){rest->p + used, rest->n - used};
-    return trim(part);
+    return scan_trim(part);
 }
 
 static bool charset_is_utf8(struct slice value) {
@@ -72,7 +59,7 @@ static bool type_is_json(struct slice type) {
 }
 
 bool media_is_json(struct slice content_type) {
-    struct slice rest = trim(content_type);
+    struct slice rest = scan_trim(content_type);
     if (rest.n == 0)
         return true;
     if (!type_is_json(next_part(&rest)))
@@ -98,6 +85,6 @@ bool media_is_merge_patch(struct slice content_type) {
 }
 
 bool media_coding_is_identity(struct slice content_encoding) {
-    struct slice coding = trim(content_encoding);
+    struct slice coding = scan_trim(content_encoding);
     return coding.n == 0 || equals_ignoring_case(coding, SLICE("identity"));
 }

@@ -1,0 +1,98 @@
+/* Query parameters: see query.h. */
+#include "http/query.h"
+
+#include <string.h>
+
+#include "base/scan.h"
+#include "base/uri.h"
+
+struct reader {
+    const struct query_wanted *wanted;
+    size_t count;
+    bool strict;
+    struct buf *decoded; /* has room for all of the query, so that values stay where they are */
+};
+
+/* Takes what stands before the first `mark`, and the mark, off `rest`; all of it if there is none.
+ */
+static struct slice scan_part(struct slice *rest, char mark) {
+    const char *end = rest->n > 0 ? memchr(rest->p, mark, rest->n) : NULL;
+    struct slice part = scan_bytes(rest, end != NULL ? (size_t)(end - rest->p) : rest->n);
+    (void)scan_char(rest, mark);
+    return part;
+}
+
+/* RFC 3986, 3.4; whether an escape is whole, decode finds out. */
+static bool may_stand_raw(char c) {
+    return uri_is_pchar(c) || c == '/' || c == '?' || c == '%';
+}
+
+/* Appends what `raw` stands for; false at a broken escape. */
+static bool decode(struct slice raw, struct buf *out) {
+    while (raw.n > 0) {
+        char c;
+        if (scan_char(&raw, '+'))
+            c = ' ';
+        else if (raw.p[0] != '%')
+            c = *scan_bytes(&raw, 1).p;
+        else if (!uri_scan_escape(&raw, &c))
+            return false;
+        buf_put_char(out, c);
+    }
+    return true;
+}
+
+static const struct query_wanted *find(const struct reader *r, struct slice name) {
+    for (size_t i = 0; i < r->count; i++)
+        if (slice_eq(r->wanted[i].name, name))
+            return &r->wanted[i];
+    return NULL;
+}
+
+static enum error read_pair(const struct reader *r, struct slice pair) {
+    struct buf *out = r->decoded;
+    const size_t start = out->n;
+    struct slice name = scan_part(&pair, '=');
+    struct slice value = pair;
+    if (!decode(name, out))
+        return E_INVALID_PARAMETER;
+    const struct query_wanted *row = find(r, (struct slice){out->p + start, out->n - start});
+    out->n = start;
+    if (row == NULL)
+        return r->strict ? E_UNKNOWN_PARAMETER : OK;
+    if (row->value->p != NULL)
+        return E_INVALID_PARAMETER;
+    struct slice odd = value;
+    (void)scan_while(&odd, may_stand_raw);
+    if (odd.n > 0 || !decode(value, out))
+        return E_INVALID_PARAMETER;
+    *row->value = (struct slice){out->p + start, out->n - start};
+    return OK;
+}
+
+static void forget_values(const struct query_wanted *wanted, size_t count) {
+    for (size_t i = 0; i < count; i++)
+        *wanted[i].value = (struct slice){0};
+}
+
+enum error query_read(struct slice query, bool strict, const struct query_wanted *wanted,
+                      size_t count, struct buf *decoded) {
+    const struct reader reader = {wanted, count, strict, decoded};
+    const size_t start = decoded->n;
+    forget_values(wanted, count);
+    if (query.n == 0)
+        return OK;
+    if (!buf_reserve(decoded, query.n))
+        return E_OUT_OF_MEMORY;
+    enum error e = OK;
+    while (query.n > 0 && e == OK) {
+        struct slice pair = scan_part(&query, '&');
+        if (pair.n > 0)
+            e = read_pair(&reader, pair);
+    }
+    if (e != OK) {
+        forget_values(wanted, count);
+        decoded->n = start;
+    }
+    return e;
+}
