@@ -56,13 +56,13 @@ static enum step blob_plan(struct request *r) {
 /* The first row that fits counts. */
 static const struct route rows[] = {
     {"page_get", METHOD_GET, "/cache/page:{key}", SLICE_INIT("/cache/page:"), true, page_plan, NULL,
-     "A constant"},
+     "A constant", false},
     {"blob_get", METHOD_GET, "/cache/blob:{key}", SLICE_INIT("/cache/blob:"), true, blob_plan, NULL,
-     "A constant"},
+     "A constant", false},
     {"cache_get", METHOD_GET, "/cache/{key}", SLICE_INIT("/cache/"), true, get_plan, NULL,
-     "A constant"},
+     "A constant", false},
     {"cache_put", METHOD_PUT, "/cache/{key}", SLICE_INIT("/cache/"), true, put_plan, NULL,
-     "A constant"},
+     "A constant", false},
 };
 
 static const struct route_table routes = {rows, sizeof(rows) / sizeof(rows[0])};

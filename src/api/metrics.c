@@ -123,7 +123,7 @@ static enum step answer(struct request *r, const struct redis_info *info, bool u
     snapshot_take(&s, service);
 
     response->status = 200;
-    response->content_type = PROMETHEUS_CONTENT_TYPE;
+    response->content_type = SLICE(PROMETHEUS_CONTENT_TYPE);
     response->no_store = true;
     put_counters(&p, &s.sum);
     put_requests(&p, service->routes, &s.sum);

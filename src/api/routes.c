@@ -12,7 +12,7 @@
 
 static const struct route rows[] = {
 #define ROUTE(name, method, path, plan, finish, query, summary)                                    \
-    {#name, METHOD_##method, path, FIXED(path), TAKES_KEY(path), plan, finish, query, summary},
+    {#name, METHOD_##method, path, FIXED(path), TAKES_KEY(path), plan, finish, summary, query},
 #include "api/routes.def"
 #undef ROUTE
 };

@@ -79,7 +79,7 @@ bool media_is_json(struct slice content_type) {
 }
 
 bool media_is_merge_patch(struct slice content_type) {
-    struct slice rest = trim(content_type);
+    struct slice rest = scan_trim(content_type);
     return rest.n > 0 &&
            equals_ignoring_case(next_part(&rest), SLICE("application/merge-patch+json"));
 }

@@ -40,8 +40,8 @@ struct route {
     bool takes_key;
     enum step (*plan)(struct request *);
     enum step (*finish)(struct request *); /* NULL if plan always answers */
-    bool takes_query; /* else a query is refused, unless the method is GET */
     const char *summary;                   /* one line, for GET / */
+    bool takes_query;                      /* else one is refused, unless the method is GET */
 };
 
 struct route_table {

@@ -142,7 +142,7 @@ enum error handshake_check(const struct config *config, const struct replies *re
     e = reply_error(replies, r);
     if (e != OK)
         return refuse(result, e, "SELECT", replies_bytes(replies, r));
-    unsigned sets = (sets_policy(config) ? 1 : 0) + (config->max_memory_set ? 1 : 0);
+    unsigned sets = (sets_policy(config) ? 1U : 0U) + (config->max_memory_set ? 1U : 0U);
     for (unsigned i = 0; i < sets + SCRIPT_COUNT; i++) {
         r = replies_next(replies, r);
         if (r == NULL)

@@ -17,8 +17,8 @@
 enum { WORKERS = 4, ROWS = SEGMENT_FIRST_WORKER_ROW + WORKERS };
 
 static const struct route rows[] = {
-    {"thing_get", METHOD_GET, "/thing", SLICE_INIT("/thing"), false, NULL, NULL, ""},
-    {"thing_put", METHOD_PUT, "/thing", SLICE_INIT("/thing"), false, NULL, NULL, ""},
+    {"thing_get", METHOD_GET, "/thing", SLICE_INIT("/thing"), false, NULL, NULL, "", false},
+    {"thing_put", METHOD_PUT, "/thing", SLICE_INIT("/thing"), false, NULL, NULL, "", false},
 };
 static const struct route_table routes = {rows, 2};
 

@@ -39,13 +39,13 @@ static enum step finish(struct request *r) {
 
 static const struct route rows[ROWS] = {
     [THING_GET] = {"get", METHOD_GET, "/thing/{key}", SLICE_INIT("/thing/"), true, plan, finish,
-                   ""},
+                   "", false},
     [THING_PUT] = {"put", METHOD_PUT, "/thing/{key}", SLICE_INIT("/thing/"), true, plan, finish,
-                   ""},
+                   "", false},
     [THING_DELETE] = {"delete", METHOD_DELETE, "/thing/{key}", SLICE_INIT("/thing/"), true, plan,
-                      finish, ""},
-    [CLEAR] = {"clear", METHOD_DELETE, "/thing", SLICE_INIT("/thing"), false, plan, finish, ""},
-    [ROOT] = {"root", METHOD_GET, "/", SLICE_INIT("/"), false, plan, NULL, ""},
+                      finish, "", false},
+    [CLEAR] = {"clear", METHOD_DELETE, "/thing", SLICE_INIT("/thing"), false, plan, finish, "", false},
+    [ROOT] = {"root", METHOD_GET, "/", SLICE_INIT("/"), false, plan, NULL, "", false},
 };
 
 static const struct route_table table = {rows, ROWS};

@@ -15,13 +15,13 @@
 enum { THING_GET, THING_PUT, THING_DELETE, THINGS_DELETE, NEWS, NEWS_ALL, ROOT, ROWS };
 
 static const struct route rows[ROWS] = {
-    [THING_GET] = {"thing_get", METHOD_GET, KEYED("/thing/"), NULL, NULL, ""},
-    [THING_PUT] = {"thing_put", METHOD_PUT, KEYED("/thing/"), NULL, NULL, ""},
-    [THING_DELETE] = {"thing_delete", METHOD_DELETE, KEYED("/thing/"), NULL, NULL, ""},
-    [THINGS_DELETE] = {"things_delete", METHOD_DELETE, FIXED("/thing"), NULL, NULL, ""},
-    [NEWS] = {"news", METHOD_GET, FIXED("/news"), NULL, NULL, ""},
-    [NEWS_ALL] = {"news_all", METHOD_GET, FIXED("/news/all"), NULL, NULL, ""},
-    [ROOT] = {"root", METHOD_GET, FIXED("/"), NULL, NULL, ""},
+    [THING_GET] = {"thing_get", METHOD_GET, KEYED("/thing/"), NULL, NULL, "", false},
+    [THING_PUT] = {"thing_put", METHOD_PUT, KEYED("/thing/"), NULL, NULL, "", false},
+    [THING_DELETE] = {"thing_delete", METHOD_DELETE, KEYED("/thing/"), NULL, NULL, "", false},
+    [THINGS_DELETE] = {"things_delete", METHOD_DELETE, FIXED("/thing"), NULL, NULL, "", false},
+    [NEWS] = {"news", METHOD_GET, FIXED("/news"), NULL, NULL, "", false},
+    [NEWS_ALL] = {"news_all", METHOD_GET, FIXED("/news/all"), NULL, NULL, "", false},
+    [ROOT] = {"root", METHOD_GET, FIXED("/"), NULL, NULL, "", false},
 };
 
 static const struct route_table table = {rows, ROWS};

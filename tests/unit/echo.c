@@ -78,13 +78,13 @@ static enum step again_finish(struct request *r) {
 }
 
 static const struct route rows[] = {
-    {"echo_get", METHOD_GET, "/echo", SLICE_INIT("/echo"), false, echo_plan, NULL, ""},
-    {"echo_delete", METHOD_DELETE, "/echo", SLICE_INIT("/echo"), false, echo_plan, NULL, ""},
-    {"echo_put", METHOD_PUT, "/echo", SLICE_INIT("/echo"), false, body_plan, NULL, ""},
-    {"large", METHOD_GET, "/large", SLICE_INIT("/large"), false, large_plan, NULL, ""},
-    {"wait", METHOD_GET, "/wait/{key}", SLICE_INIT("/wait/"), true, wait_plan, wait_finish, ""},
-    {"wait_put", METHOD_PUT, "/wait/{key}", SLICE_INIT("/wait/"), true, wait_plan, wait_finish, ""},
-    {"again", METHOD_GET, "/again/{key}", SLICE_INIT("/again/"), true, wait_plan, again_finish, ""},
+    {"echo_get", METHOD_GET, "/echo", SLICE_INIT("/echo"), false, echo_plan, NULL, "", false},
+    {"echo_delete", METHOD_DELETE, "/echo", SLICE_INIT("/echo"), false, echo_plan, NULL, "", false},
+    {"echo_put", METHOD_PUT, "/echo", SLICE_INIT("/echo"), false, body_plan, NULL, "", false},
+    {"large", METHOD_GET, "/large", SLICE_INIT("/large"), false, large_plan, NULL, "", false},
+    {"wait", METHOD_GET, "/wait/{key}", SLICE_INIT("/wait/"), true, wait_plan, wait_finish, "", false},
+    {"wait_put", METHOD_PUT, "/wait/{key}", SLICE_INIT("/wait/"), true, wait_plan, wait_finish, "", false},
+    {"again", METHOD_GET, "/again/{key}", SLICE_INIT("/again/"), true, wait_plan, again_finish, "", false},
 };
 
 const struct route_table echo_routes = {rows, sizeof(rows) / sizeof(rows[0])};
