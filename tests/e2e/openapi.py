@@ -30,7 +30,7 @@ SOURCE = SRCDIR / "src" / "api" / "openapi.json"
 METHODS = ("get", "put", "patch", "post", "delete")
 # What web servers and HTTP itself put into answers, and what is said of all of them at once.
 COMMON_FIELDS = {"server", "date", "connection", "keep-alive", "content-type", "content-length",
-                 "transfer-encoding", "x-content-type-options", "referrer-policy"}
+                 "transfer-encoding", "x-content-type-options"}
 TTL_SLACK = 5
 
 
