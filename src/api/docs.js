@@ -79,15 +79,16 @@ function width(parts) {
   return parts.reduce((sum, part) => sum + (part.textContent || part).length, 0);
 }
 
-function layout(node, indent) {
+// `before` is how much stands on the node's line already.
+function layout(node, indent, before) {
   const line = flat(node);
-  if (!node || !node.items || !node.items.length || width(line) + indent.length < 58) return line;
+  if (!node || !node.items || !node.items.length || before + width(line) < 58) return line;
   const inner = indent + "  ";
   const parts = node.items.map((item, i) => [
     i ? "," : "",
     "\n" + inner,
     item.name ? [h("span", { class: "k" }, item.name), ": "] : "",
-    layout(item.value, inner),
+    layout(item.value, inner, inner.length + (item.name || "").length + 2),
   ]);
   return [node.open, parts, "\n" + indent, node.close].flat(Infinity);
 }
@@ -98,7 +99,7 @@ function pretty(text) {
   } catch {
     return [text];
   }
-  return layout(parse(text), "");
+  return layout(parse(text), "", 0);
 }
 
 // --- the document ----------------------------------------------------------------------------------
@@ -139,7 +140,7 @@ function bounds(schema, noun) {
   const [low, high] = noun
     ? [schema.minLength || schema.minItems, schema.maxLength || schema.maxItems]
     : [schema.minimum, schema.maximum];
-  const unit = noun ? ` ${noun}` : "";
+  const unit = noun && ` ${high === undefined && low === 1 ? noun.slice(0, -1) : noun}`;
   if (low !== undefined && high !== undefined) return `${low} to ${high}${unit}`;
   if (low !== undefined) return `at least ${low}${unit}`;
   return high !== undefined ? `at most ${high}${unit}` : null;
@@ -171,7 +172,7 @@ function breakable(path) {
   return path.split(/(?<=\.)/).map((part) => [part, h("wbr")]);
 }
 
-function row(name, schema, required, place) {
+function row(name, schema, note, place) {
   return h(
     "tr",
     {},
@@ -180,13 +181,15 @@ function row(name, schema, required, place) {
       {},
       h("span", { class: "mono" }, breakable(name)),
       place && h("span", { class: "kind" }, place),
-      required && h("span", { class: "must" }, place ? "required" : " required"),
+      note && h("span", { class: note }, place ? note : ` ${note}`),
     ),
     h("td", {}, h("span", { class: "kind" }, kind(schema)), prose(resolve(schema).description)),
   );
 }
 
-function rows(schema, prefix) {
+// The members, and theirs. What isn't `usual` is noted: in a request those that are required, in an
+// answer those that are optional.
+function rows(schema, prefix, usual) {
   return members(schema).flatMap((member) => {
     const whole = resolve(member.schema);
     const path = prefix + member.name;
@@ -194,17 +197,19 @@ function rows(schema, prefix) {
     const below = whole.items ? `${path}[].` : `${path}.`;
     const either = (inner.oneOf || []).filter((one) => one.$ref && resolve(one).type === "object");
     return [
-      row(path, member.schema, member.required),
-      either.length ? either.flatMap((one) => alternative(one, below)) : rows(inner, below),
+      row(path, member.schema, member.required !== usual && (usual ? "optional" : "required")),
+      either.length
+        ? either.flatMap((one) => alternative(one, below, usual))
+        : rows(inner, below, usual),
     ];
   });
 }
 
-function alternative(schema, prefix) {
+function alternative(schema, prefix, usual) {
   const name = kind(members(schema)[0].schema).replaceAll('"', "").replaceAll(", ", " or ");
   return [
     h("tr", { class: "either" }, h("td", { colspan: 2 }, `${prefix.slice(0, -1)} of ${name}:`)),
-    rows(schema, prefix),
+    rows(schema, prefix, usual),
   ];
 }
 
@@ -511,7 +516,7 @@ function answerView([status, reference]) {
             { class: "types" },
             types.map((type) => h("li", {}, errorLink(type))),
           )
-        : table(rows(schema, "")) || prose(resolve(schema).description),
+        : table(rows(schema, "", true)) || prose(resolve(schema).description),
     ];
   });
   const code = status === "default" ? "else" : status;
@@ -541,7 +546,7 @@ function bodyView(body) {
     h("p", { class: "soft" }, inline(media.map((type) => `\`${type}\``).join(" or "))),
     prose(body.description),
     prose(resolve(schema).description),
-    table(rows(schema, "")),
+    table(rows(schema, "", false)),
   ];
 }
 
@@ -567,7 +572,7 @@ function operationView(path, method, shared, operation) {
                     row(
                       one.name,
                       { ...resolve(one.schema), description: one.description },
-                      one.required,
+                      one.required && "required",
                       `in the ${one.in}`,
                     ),
                   ),

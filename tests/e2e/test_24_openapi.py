@@ -189,7 +189,7 @@ def test_page_needs_nobody_else(http: Http) -> None:
     page, policy = page_of(http)
     assert len(page.encode()) < 40_000
     assert not re.findall(r"(?:https?:)?//(?!www\.w3\.org/2000/svg)[\w.-]+\.\w", page)
-    assert not re.findall(r"@import|url\(|\bimport\b|\bsrc=", page)
+    assert not re.findall(r"@import|\burl\(|\bimport\b|\bsrc=", page)
     assert policy["default-src"] == "'none'" and policy["connect-src"] == "'self'"
     for name in ("base-uri", "form-action", "frame-ancestors"):
         assert policy[name] == "'none'", name
