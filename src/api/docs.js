@@ -82,7 +82,7 @@ function width(parts) {
 // `before` is how much stands on the node's line already.
 function layout(node, indent, before) {
   const line = flat(node);
-  if (!node || !node.items || !node.items.length || before + width(line) < 58) return line;
+  if (!node || !node.items || !node.items.length || before + width(line) < 46) return line;
   const inner = indent + "  ";
   const parts = node.items.map((item, i) => [
     i ? "," : "",
