@@ -190,3 +190,24 @@ def test_json_by_its_suffix_is_json(stack: Stack, key: str) -> None:
             answer = http.put(f"/cache/{key}", b'{"value":1}',
                               [("Content-Type", "application/vnd.api+json")])
             check_envelope(answer, key, 1, 3600)
+
+
+def test_nothing_to_count_has_no_type(stack: Stack, key: str) -> None:
+    """A counter that is sent no body counts, whatever type the client gives to nothing."""
+    for kind in stack.fronts:
+        with stack.fronts[kind].http() as http:
+            answer = http.request("POST", f"/counters/{key}-{kind}", b"",
+                                  [("Content-Type", "application/x-www-form-urlencoded")])
+            assert check_json(answer)["value"] == 1
+
+
+def test_a_batch_says_when_to_try_again(new_larder: NewLarder) -> None:
+    """A result of a batch has every member of the problem document that it would have had alone."""
+    larder = new_larder().start()
+    alone = check_problem(larder.fastcgi("PUT", "/cache/a", b'{"value":1}'), 503,
+                          "backend-unavailable")
+    batch = larder.fastcgi("POST", "/batch", b'{"operations":[{"method":"GET","key":""},'
+                                             b'{"method":"PUT","key":"a","value":1}]}')
+    refused, unavailable = check_json(batch)["results"]
+    assert refused["status"] == 400
+    assert unavailable == alone
