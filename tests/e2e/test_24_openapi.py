@@ -95,6 +95,16 @@ def test_operations_are_the_routes(stack: Stack, http: Http) -> None:
     assert {o.id for o in DOCUMENT.operations} == set(routes) - {"other"}
 
 
+@pytest.mark.parametrize("kind", FRONTS)
+def test_paths_are_those_of_a_shared_host(kind: str) -> None:
+    """The pattern that a shared host takes from conf/ has every path but "/"."""
+    text = (SRCDIR / "conf" / f"{kind}.conf").read_text()
+    patterns = re.findall(r"^ *# +.*(\^/\(cache.*\))(?:\"| \{)", text, re.M)
+    assert len(patterns) == 1
+    for path in DOCUMENT.root["paths"]:
+        assert path == "/" or re.search(patterns[0], path.replace("{key}", "k")), path
+
+
 def test_problems_are_the_errors() -> None:
     """Every error is described, with its status, and no other is."""
     types = DOCUMENT.root["components"]["schemas"]["ProblemType"]["oneOf"]
