@@ -18,7 +18,8 @@ from rawhttp import Http
 
 JSON = (("Content-Type", "application/json"),)
 READ_ONLY = {"GET", "HEAD", "OPTIONS"}
-READ_PATHS = ["/", "/stats", "/health", "/health/live", "/health/ready", "/metrics"]
+READ_PATHS = ["/", "/stats", "/health", "/health/live", "/health/ready", "/metrics",
+              "/openapi.json", "/docs"]
 
 
 # --- the documents about the service -------------------------------------------------------------
