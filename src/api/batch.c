@@ -346,7 +346,7 @@ static void take_items(struct request *r, struct batch *batch, struct op_context
     const struct reply *next = replies_get(&r->call.replies, 0);
     for (size_t i = batch->first; i < batch->started; i++) {
         struct item *item = &batch->items[i];
-        if (!item->asked || !op_take(&item->op, context, &next))
+        if (!item->asked || !op_take(&item->op, context, next, &next))
             continue;
         if (item->op.distrust)
             store_distrust(r->service->store, r->service->now);

@@ -78,8 +78,7 @@ bool single_done(struct request *r, enum step *step) {
         *step = problem_outcome(r, r->call.error, maybe_written);
         return false;
     }
-    const struct reply *next = replies_get(&r->call.replies, 0);
-    if (!op_take(&r->op, &context, &next)) {
+    if (!op_take(&r->op, &context, replies_get(&r->call.replies, 0), NULL)) {
         op_keep_replies(&context);
         *step = ask(r, &context);
         return false;

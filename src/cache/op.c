@@ -90,10 +90,13 @@ void op_append(struct op *op, struct op_context *context) {
     phases[op->phase].append(op, context);
 }
 
-bool op_take(struct op *op, struct op_context *context, const struct reply **next) {
-    const struct reply *first = *next;
-    for (unsigned i = 0; i < phases[op->phase].replies; i++)
-        *next = replies_next(&context->call->replies, *next);
+bool op_take(struct op *op, struct op_context *context, const struct reply *first,
+             const struct reply **next) {
+    if (next != NULL) {
+        *next = first;
+        for (unsigned i = 0; i < phases[op->phase].replies; i++)
+            *next = replies_next(&context->call->replies, *next);
+    }
     return phases[op->phase].take(op, context, first);
 }
 

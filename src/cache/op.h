@@ -104,9 +104,10 @@ bool op_start(struct op *op, struct op_context *context);
 /* Appends the commands of its step. */
 void op_append(struct op *op, struct op_context *context);
 
-/* Reads its replies, of which `*next` is the first, and moves it behind them. True when it is
- * done. */
-bool op_take(struct op *op, struct op_context *context, const struct reply **next);
+/* Reads its replies, of which `first` is the first. True when it is done. Unless `next` is NULL,
+ * `*next` is the reply that follows them, NULL at the end. */
+bool op_take(struct op *op, struct op_context *context, const struct reply *first,
+             const struct reply **next);
 
 /* To be called before the call is begun again, after every op_take of the round. */
 void op_keep_replies(struct op_context *context);
