@@ -4,10 +4,10 @@
  * A tag is one command: entries are alive by its nonce, and no two nonces are ever the same.
  */
 #include "api/handlers.h"
-#include "api/keyscan.h"
 #include "api/single.h"
 #include "api/view.h"
 #include "base/jsontext.h"
+#include "cache/keyscan.h"
 #include "http/fields.h"
 #include "http/problem.h"
 #include "http/query.h"
@@ -24,8 +24,8 @@ struct sweep {
     uint64_t deleted;
     const struct reply *names; /* the array that the last SCAN found; NULL: none yet */
     unsigned unlinks;          /* commands of the present round, before its SCAN */
-    bool whole;       /* everything: the answer is another one */
-    bool scans;       /* the present round has a SCAN */
+    bool whole;                /* everything: the answer is another one */
+    bool scans;                /* the present round has a SCAN */
 };
 
 static enum step answer(struct request *r, const struct sweep *sweep) {
@@ -107,7 +107,7 @@ static enum step sweep_on(struct request *r, struct sweep *sweep) {
         append_unlinks(r, sweep);
     sweep->scans = sweep->names == NULL || !keyscan_is_over(&sweep->scan);
     if (sweep->scans)
-        keyscan_append(r, &sweep->scan, STEP_NAMES, false);
+        keyscan_append(&sweep->scan, r->service->store, &r->call, STEP_NAMES, false);
     return single_commit(r);
 }
 
@@ -117,7 +117,8 @@ static enum step ask_prefix(struct request *r, struct sweep *sweep, struct slice
         return problem(r, E_INVALID_PARAMETER,
                        "prefix is 1 to 512 bytes of UTF-8 without control characters; nothing was "
                        "deleted.");
-    sweep->scan.pattern = keyscan_pattern(r, prefix);
+    sweep->scan.pattern =
+        keyscan_pattern(&r->arena, slice_of(r->service->config->key_prefix), prefix);
     if (sweep->scan.pattern.n == 0 || keyscan_begin(&sweep->scan, (struct slice){0}) != OK)
         return problem(r, E_OUT_OF_MEMORY, NULL);
     return sweep_on(r, sweep);
@@ -133,7 +134,7 @@ static enum step finish_step(struct request *r, struct sweep *sweep) {
     }
     if (!sweep->scans || r->peer_gone)
         return answer(r, sweep);
-    if (!keyscan_take(r, &sweep->scan, reply, &sweep->names))
+    if (!keyscan_take(&sweep->scan, &r->call.replies, reply, &sweep->names))
         return problem_reply(r, reply);
     if (sweep->names->integer == 0 && keyscan_is_over(&sweep->scan))
         return answer(r, sweep);

@@ -55,8 +55,7 @@ LARDER_MUST_CHECK enum error envelope_check_headers(const struct request *r, boo
 /* Takes an object apart. A member that the kind doesn't take is refused, since a misspelt "ttl"
  * would otherwise be lost. */
 LARDER_MUST_CHECK enum error envelope_read(struct slice text, const struct envelope_kind *kind,
-                                           struct envelope *envelope,
-                                           struct envelope_fault *fault);
+                                           struct envelope *envelope, struct envelope_fault *fault);
 
 /* The document's member "key", if there is one, must be this key. */
 LARDER_MUST_CHECK enum error envelope_check_key(const struct envelope *envelope, struct slice key);

@@ -137,8 +137,8 @@ static bool loaded_read(struct op *op) {
         return op_done(op, E_KEY_NOT_FOUND);
     if (op->if_match.kind != CONDITION_NONE && !condition_matches(&op->if_match, etag, false))
         return op_done(op, E_PRECONDITION_FAILED);
-    op->not_modified =
-        op->if_none_match.kind != CONDITION_NONE && condition_matches(&op->if_none_match, etag, true);
+    op->not_modified = op->if_none_match.kind != CONDITION_NONE &&
+                       condition_matches(&op->if_none_match, etag, true);
     return op_done(op, OK);
 }
 

@@ -173,6 +173,8 @@ static void answer(struct round *r, struct conn *c) {
 void round_scatter(struct round *r) {
     struct call *call;
     while ((call = store_next_done(r->service.store)) != NULL) {
+        if (r->census != NULL && census_take(r->census, call))
+            continue;
         struct conn *c = conn_of_call(call);
         c->request.peer_gone = c->hung_up;
         if (request_continue(&c->request) == STEP_WAIT)

@@ -259,10 +259,11 @@ static void note_scripts(struct store *s, const struct handshake_result *result,
     char what[320];
     if (result->scripts_fault[0] == '\0')
         return;
-    (void)snprintf(what, sizeof(what),
-                   "takes no scripts (%s): DELETE of a key, conditional requests, tags and counters "
-                   "fail; allow this user +script|load +evalsha +eval",
-                   result->scripts_fault);
+    (void)snprintf(
+        what, sizeof(what),
+        "takes no scripts (%s): DELETE of a key, conditional requests, tags and counters "
+        "fail; allow this user +script|load +evalsha +eval",
+        result->scripts_fault);
     log_fault(s, E_BACKEND_REFUSED, now, what);
 }
 
