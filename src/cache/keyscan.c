@@ -4,6 +4,7 @@
 #include "base/decimal.h"
 
 struct slice keyscan_pattern(struct arena *arena, struct slice key_prefix, struct slice prefix) {
+    static const char special[] = {'*', '?', '[', ']', '\\'};
     struct slice parts[] = {key_prefix, prefix};
     char *pattern = arena_take(arena, 2 * (parts[0].n + parts[1].n) + 1);
     size_t n = 0;
@@ -12,7 +13,7 @@ struct slice keyscan_pattern(struct arena *arena, struct slice key_prefix, struc
     for (size_t part = 0; part < 2; part++)
         for (size_t i = 0; i < parts[part].n; i++) {
             char c = parts[part].p[i];
-            if (memchr("*?[]\\", c, 5) != NULL)
+            if (memchr(special, c, sizeof(special)) != NULL)
                 pattern[n++] = '\\';
             pattern[n++] = c;
         }
