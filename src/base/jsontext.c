@@ -178,3 +178,61 @@ enum error jsontext_members(struct slice text, struct jsontext_member *members, 
         (void)scan_end(&s.in);
     return verdict(&s, text, fault);
 }
+
+/* --- cursors --------------------------------------------------------------------------------- */
+
+static struct jsonscan resume(struct slice rest) {
+    struct jsonscan in = {.at = rest.p, .end = rest.p + rest.n};
+    jsonscan_skip_space(&in);
+    return in;
+}
+
+static struct slice rest_of(const struct jsonscan *in) {
+    return (struct slice){in->at, (size_t)(in->end - in->at)};
+}
+
+/* Takes the opening bracket or the comma, and stands on what follows. False if that ends the
+ * container, which is taken, too; and where the text is at its end already. */
+static bool step(struct jsonscan *in, char close) {
+    if (jsonscan_peek(in) == JSONSCAN_END)
+        return false;
+    if (*in->at != close) {
+        in->at++;
+        jsonscan_skip_space(in);
+    }
+    if (jsonscan_peek(in) != close)
+        return true;
+    in->at++;
+    return false;
+}
+
+bool jsontext_next_name(struct slice *rest, struct slice *name) {
+    struct jsonscan in = resume(*rest);
+    bool found = step(&in, '}') && scan_name(&in, name);
+    *rest = rest_of(&in);
+    return found;
+}
+
+struct slice jsontext_take_value(struct slice *rest) {
+    struct nest s = {.in = resume(*rest)};
+    struct slice value = {0};
+    (void)scan_value(&s, &value); /* the text has been checked */
+    *rest = rest_of(&s.in);
+    return value;
+}
+
+bool jsontext_next_member(struct slice *rest, struct jsontext_member *member) {
+    if (!jsontext_next_name(rest, &member->name))
+        return false;
+    member->value = jsontext_take_value(rest);
+    return true;
+}
+
+bool jsontext_next_element(struct slice *rest, struct slice *value) {
+    struct jsonscan in = resume(*rest);
+    bool found = step(&in, ']');
+    *rest = rest_of(&in);
+    if (found)
+        *value = jsontext_take_value(rest);
+    return found;
+}

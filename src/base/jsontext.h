@@ -41,6 +41,20 @@ LARDER_MUST_CHECK enum error jsontext_members(struct slice text, struct jsontext
                                               size_t max, size_t *count,
                                               struct jsontext_fault *fault);
 
+/*
+ * Cursors over one object or array of a checked text. `*rest` starts as its text, from the opening
+ * bracket on (what follows the closing one does not matter), and shrinks from the front. False when
+ * there is nothing more; `*rest` is then what follows the closing bracket.
+ */
+bool jsontext_next_member(struct slice *rest, struct jsontext_member *member);
+bool jsontext_next_element(struct slice *rest, struct slice *value);
+
+/* jsontext_next_member in two steps. After the first `*rest` starts with the member's value, and if
+ * that is an object or array, a cursor over it may take the place of the second: that passes each
+ * byte once, where taking values and looking into them passes a byte as often as it lies deep. */
+bool jsontext_next_name(struct slice *rest, struct slice *name);
+struct slice jsontext_take_value(struct slice *rest);
+
 /* The raw text between a string's quotes (taken from a checked text) means exactly `plain`
  * (UTF-8). Understands escapes: "\u0074tl" means "ttl". Allocates nothing. */
 bool jsontext_string_is(struct slice raw, struct slice plain);
