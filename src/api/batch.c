@@ -275,15 +275,15 @@ static void start_items(struct batch *batch, struct op_context *context, size_t 
     }
 }
 
-/* Large entries come a few at a time, and no more of them than one answer may carry. */
+/* Entries come no more than one answer may carry, and large ones a few at a time. */
 static bool may_ask(struct batch *batch, struct item *item, size_t *large) {
-    if (!op_asks_for_much(&item->op))
+    if (!op_asks_for_entry(&item->op))
         return true;
     if (batch->kept > RESULT_BYTES) {
         finish_item(batch, item, E_BATCH_TOO_LARGE);
         return false;
     }
-    return (*large)++ < ROUND_LARGE;
+    return item->op.probes || (*large)++ < ROUND_LARGE;
 }
 
 static size_t count_running(struct batch *batch) {
@@ -350,8 +350,11 @@ static void take_items(struct request *r, struct batch *batch, struct op_context
             continue;
         if (item->op.distrust)
             store_distrust(r->service->store, r->service->now);
-        if (item->op.kind == OP_READ && item->op.error == OK)
+        /* Values that are found stay where they are until the answer is written. */
+        if (item->op.kind == OP_READ && item->op.error == OK) {
             batch->results += item->op.found.body.n;
+            context->keep_replies = true;
+        }
         bool fits = batch->results <= RESULT_BYTES || item->op.kind != OP_READ;
         finish_item(batch, item, fits ? item->op.error : E_BATCH_TOO_LARGE);
     }
@@ -380,9 +383,8 @@ enum step batch_finish(struct request *r) {
     take_items(r, batch, &context);
     if (batch->done == batch->count)
         return answer(r, batch);
-    /* Values that are found stay where they are until the answer is written. */
-    batch->kept += r->call.replies.bytes.n;
-    context.keep_replies = true;
+    if (context.keep_replies)
+        batch->kept += r->call.replies.bytes.n;
     op_keep_replies(&context);
     return ask(r, batch);
 }

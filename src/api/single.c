@@ -70,6 +70,12 @@ enum step single_start(struct request *r) {
     return ask(r, &context);
 }
 
+/* Between two tries all that the arena has is what was found, and made of it. Else many requests
+ * for one large entry would hold a copy for every time that they had to start over. */
+static bool keeps_nothing(const struct op *op) {
+    return op->kind == OP_PATCH || op->kind == OP_COUNT;
+}
+
 bool single_done(struct request *r, enum step *step) {
     struct op_context context = single_context(r);
     *step = STEP_ANSWER;
@@ -79,6 +85,8 @@ bool single_done(struct request *r, enum step *step) {
         return false;
     }
     if (!op_take(&r->op, &context, replies_get(&r->call.replies, 0), NULL)) {
+        if (context.starts_over && keeps_nothing(&r->op))
+            arena_reset(&r->arena);
         op_keep_replies(&context);
         *step = ask(r, &context);
         return false;

@@ -111,12 +111,13 @@ bool op_may_have_written(const struct op *op) {
 }
 
 bool op_changes_later(const struct op *op) {
-    /* What SET and UNLINK do is done when they are; anything else may have to go on. */
-    return op->kind != OP_READ && op->phase != OP_SET && op->phase != OP_UNLINK;
+    /* What SET does is done with it; anything else may have to go on, or to be sent again because
+     * Redis has lost a script. */
+    return op->kind != OP_READ && op->phase != OP_SET;
 }
 
-bool op_asks_for_much(const struct op *op) {
-    return (op->phase == OP_LOAD && !op->probes) || op->phase == OP_RELOAD;
+bool op_asks_for_entry(const struct op *op) {
+    return op->phase == OP_LOAD || op->phase == OP_RELOAD;
 }
 
 /* --- what was read is judged ----------------------------------------------------------------- */
@@ -144,8 +145,6 @@ static bool loaded_read(struct op *op) {
 
 bool op_loaded(struct op *op, struct op_context *context) {
     op->has_etag = op->alive;
-    if (op->alive)
-        entry_etag(&op->found, op->etag);
     if (op->kind == OP_READ)
         return loaded_read(op);
     if (!conditions_hold(op))

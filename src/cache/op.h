@@ -51,6 +51,7 @@ struct op_context {
     struct arena *arena; /* what the operation keeps, and its answer, live here */
     const struct config *config;
     bool keep_replies; /* set by op_take: the replies' bytes are needed on: see op_keep_replies */
+    bool starts_over;  /* set by op_take: nothing that it found so far is needed any more */
 };
 
 struct op {
@@ -119,8 +120,8 @@ bool op_may_have_written(const struct op *op);
  * is to come after it must wait for it. */
 bool op_changes_later(const struct op *op);
 
-/* Its present step may bring an entry of any size. */
-bool op_asks_for_much(const struct op *op);
+/* Its present step brings an entry: of at most OP_PROBE_BYTES if it probes, else of any size. */
+bool op_asks_for_entry(const struct op *op);
 
 /* The name in Redis of a tag, in the arena; it begins as no entry's does. */
 struct slice op_tag_name(struct arena *arena, const struct config *config, struct slice tag);

@@ -268,7 +268,6 @@ bool op_change(struct op *op, struct op_context *context) {
         break;
     }
     op->action = "SET";
-    context->keep_replies = op->found.tag_count > 0;
     return op_next(op, OP_GUARD);
 }
 
@@ -328,5 +327,6 @@ bool op_take_guard(struct op *op, struct op_context *context, const struct reply
         return guarded(op);
     if (++op->tries == OP_TRIES_MAX)
         return op_done(op, E_CONTENTION);
+    context->starts_over = true;
     return op_next(op, OP_LOAD);
 }

@@ -32,8 +32,20 @@ void op_append_reload(struct op *op, struct op_context *context) {
 
 static bool found_nothing(struct op *op, struct op_context *context) {
     op->exists = op->alive = false;
+    op->left = op->fresh = -1;
     op->found = (struct entry){0};
     return op_loaded(op, context);
+}
+
+/* For the next round. What replaces or removes the entry needs its header only, however often it
+ * has to start over; else the replies' memory is kept as it is. */
+static bool keep_found(struct op *op, struct op_context *context) {
+    if (op->kind != OP_WRITE && op->kind != OP_REMOVE) {
+        context->keep_replies = true;
+        return true;
+    }
+    struct slice header = arena_copy(context->arena, op->found.header);
+    return entry_parse(header, context->arena, &op->found) == OK && !arena_failed(context->arena);
 }
 
 /* What is there is taken apart, and judged at once if it says nothing of tags or an idle time. */
@@ -43,14 +55,14 @@ static bool found_bytes(struct op *op, struct op_context *context, struct slice 
     if (op->found.body.n > BODY_MAX)
         return op_done(op, E_ENTRY_TOO_LARGE);
     op->exists = true;
+    entry_etag(&op->found, op->etag);
     if (op->kind != OP_READ)
         digest_sha1_hex(stored, op->digest);
     if (op->found.tag_count == 0 && op->found.idle == 0) {
         op->alive = true;
         return op_loaded(op, context);
     }
-    context->keep_replies = true;
-    return op_next(op, OP_CHECK);
+    return keep_found(op, context) ? op_next(op, OP_CHECK) : op_done(op, E_OUT_OF_MEMORY);
 }
 
 bool op_take_load(struct op *op, struct op_context *context, const struct reply *first) {
