@@ -1,8 +1,8 @@
 /*
  * POST /batch: many operations, each with the answer it would have had alone. The commands of all
  * of them go to Redis together, so most batches are one round trip. What needs another round gets
- * it, and an operation on a key whose change is still to come waits for that: operations on one
- * key happen in the order they were sent in.
+ * it, and what is asked of a key that an operation before it is not done with waits for that:
+ * operations on one key happen in the order they were sent in.
  */
 #include "api/envelope.h"
 #include "api/handlers.h"
@@ -15,6 +15,9 @@ enum {
     ROUND_ITEMS = 1024,      /* under way at once: each may bring OP_PROBE_BYTES */
     ROUND_LARGE = 4,         /* ... of which so many may bring an entry of any size */
     RESULT_BYTES = 32 << 20, /* values in one answer */
+    /* Replies in memory: reads alone never bring more, with a probe for each value, and for those
+     * under way. */
+    KEPT_BYTES = 2 * RESULT_BYTES + ROUND_ITEMS * OP_PROBE_BYTES,
 };
 
 enum item_state { ITEM_WAITING, ITEM_RUNNING, ITEM_DONE };
@@ -35,7 +38,8 @@ struct batch {
     size_t started; /* those from here on have not begun */
     size_t done;
     size_t results; /* bytes of the values that were read */
-    size_t kept;    /* bytes of Redis's replies that stay in memory for them */
+    bool full;      /* one more did not fit */
+    size_t kept;    /* bytes of Redis's replies that stay in memory */
 };
 
 /* --- the document ---------------------------------------------------------------------------- */
@@ -181,6 +185,14 @@ static enum error read_batch(struct request *r, struct batch *batch, struct enve
 
 /* --- the answer ------------------------------------------------------------------------------ */
 
+static void put_etag(struct buf *body, const struct op *op) {
+    if (!op->has_etag)
+        return;
+    buf_put_slice(body, SLICE(",\"etag\":\"\\\""));
+    buf_put(body, op->etag, sizeof(op->etag));
+    buf_put_slice(body, SLICE("\\\"\""));
+}
+
 static void put_failure(struct buf *body, const struct item *item) {
     const struct error_info *info = error_info(item->op.error);
     buf_put_slice(body, SLICE("{\"status\":"));
@@ -198,6 +210,12 @@ static void put_failure(struct buf *body, const struct item *item) {
     if (item->op.kind != OP_READ && info->status >= 503)
         buf_put_slice(body, item->op.outcome_unknown ? SLICE(",\"outcome\":\"unknown\"")
                                                      : SLICE(",\"outcome\":\"not-applied\""));
+    if (info->retry_after > 0) {
+        buf_put_slice(body, SLICE(",\"retry_after\":"));
+        buf_put_int(body, info->retry_after);
+    }
+    if (item->op.error == E_PRECONDITION_FAILED)
+        put_etag(body, &item->op);
     buf_put_char(body, '}');
 }
 
@@ -209,11 +227,8 @@ static void put_success(struct buf *body, const struct item *item) {
         buf_put_slice(body, SLICE(",\"deleted\":true"));
     else if (!op->not_modified)
         view_put_entry(body, NULL, op);
-    if (op->has_etag && op->kind != OP_REMOVE) {
-        buf_put_slice(body, SLICE(",\"etag\":\"\\\""));
-        buf_put(body, op->etag, sizeof(op->etag));
-        buf_put_slice(body, SLICE("\\\"\""));
-    }
+    if (op->kind != OP_REMOVE)
+        put_etag(body, op);
     buf_put_char(body, '}');
 }
 
@@ -250,10 +265,10 @@ static enum step answer(struct request *r, const struct batch *batch) {
 
 /* --- running --------------------------------------------------------------------------------- */
 
-/* An operation before it has a change of the same entry still to make. */
+/* An operation before it on the same entry is under way, and has to come first. */
 static bool must_wait(const struct batch *batch, const struct item *item) {
     for (const struct item *other = batch->items + batch->first; other < item; other++)
-        if (other->state == ITEM_RUNNING && op_changes_later(&other->op) &&
+        if (other->state == ITEM_RUNNING && op_holds_up(&other->op, &item->op) &&
             slice_eq(other->op.name, item->op.name))
             return true;
     return false;
@@ -275,11 +290,11 @@ static void start_items(struct batch *batch, struct op_context *context, size_t 
     }
 }
 
-/* Large entries come a few at a time, and no more of them than one answer may carry. */
+/* Large entries come a few at a time, and no more of them than one answer, or memory, may hold. */
 static bool may_ask(struct batch *batch, struct item *item, size_t *large) {
     if (!op_asks_for_much(&item->op))
         return true;
-    if (batch->kept > RESULT_BYTES) {
+    if (batch->kept > KEPT_BYTES || (batch->full && item->op.kind == OP_READ)) {
         finish_item(batch, item, E_BATCH_TOO_LARGE);
         return false;
     }
@@ -319,7 +334,7 @@ static enum step fail_rest(struct request *r, struct batch *batch, enum error e,
         if (item->state == ITEM_DONE)
             continue;
         item->op.outcome_unknown =
-            item->state == ITEM_RUNNING && !nothing_left && op_may_have_written(&item->op);
+            item->state == ITEM_RUNNING && op_may_have_written(&item->op, !nothing_left);
         maybe_written = maybe_written || item->op.outcome_unknown;
         finish_item(batch, item, e);
     }
@@ -342,6 +357,18 @@ static enum step ask(struct request *r, struct batch *batch) {
     return single_commit(r);
 }
 
+/* Whether the answer has room for the value that a read has brought, if it has. */
+static bool fits(struct batch *batch, const struct op *op) {
+    if (op->kind != OP_READ || op->error != OK || op->not_modified)
+        return true;
+    if (batch->results + op->found.body.n > RESULT_BYTES) {
+        batch->full = true;
+        return false;
+    }
+    batch->results += op->found.body.n;
+    return true;
+}
+
 static void take_items(struct request *r, struct batch *batch, struct op_context *context) {
     const struct reply *next = replies_get(&r->call.replies, 0);
     for (size_t i = batch->first; i < batch->started; i++) {
@@ -350,10 +377,7 @@ static void take_items(struct request *r, struct batch *batch, struct op_context
             continue;
         if (item->op.distrust)
             store_distrust(r->service->store, r->service->now);
-        if (item->op.kind == OP_READ && item->op.error == OK)
-            batch->results += item->op.found.body.n;
-        bool fits = batch->results <= RESULT_BYTES || item->op.kind != OP_READ;
-        finish_item(batch, item, fits ? item->op.error : E_BATCH_TOO_LARGE);
+        finish_item(batch, item, fits(batch, &item->op) ? item->op.error : E_BATCH_TOO_LARGE);
     }
 }
 

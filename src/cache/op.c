@@ -18,7 +18,7 @@ static const struct {
     [OP_CREATE] = {op_append_create, op_take_create, 1, true},
     [OP_GUARD] = {op_append_guard, op_take_guard, 1, true},
     [OP_UNLINK] = {op_append_unlink, op_take_unlink, 1, true},
-    [OP_UNLINKED] = {op_append_unlinked, op_take_unlinked, 1, true},
+    [OP_UNLINKED] = {op_append_unlinked, op_take_unlinked, 1, true}, /* by the step before */
     [OP_ADD] = {op_append_add, op_take_add, 1, true},
 };
 
@@ -103,13 +103,17 @@ void op_keep_replies(struct op_context *context) {
     context->keep_replies = false;
 }
 
-bool op_may_have_written(const struct op *op) {
-    return phases[op->phase].writes;
+bool op_may_have_written(const struct op *op, bool sent) {
+    /* What is OP_UNLINKED was removed by the call before. */
+    return op->phase == OP_UNLINKED || (sent && phases[op->phase].writes);
 }
 
-bool op_changes_later(const struct op *op) {
-    /* What SET and UNLINK do is done when they are; anything else may have to go on. */
-    return op->kind != OP_READ && op->phase != OP_SET && op->phase != OP_UNLINK;
+bool op_holds_up(const struct op *op, const struct op *later) {
+    /* Any step may be followed by another: a probe by the rest of the value, a script by its text.
+     * Only SET is the end of it whatever Redis says. */
+    if (op->kind == OP_READ)
+        return later->kind != OP_READ;
+    return op->phase != OP_SET;
 }
 
 bool op_asks_for_much(const struct op *op) {
@@ -134,8 +138,8 @@ static bool loaded_read(struct op *op) {
         return op_done(op, E_KEY_NOT_FOUND);
     if (op->if_match.kind != CONDITION_NONE && !condition_matches(&op->if_match, etag, false))
         return op_done(op, E_PRECONDITION_FAILED);
-    op->not_modified =
-        op->if_none_match.kind != CONDITION_NONE && condition_matches(&op->if_none_match, etag, true);
+    op->not_modified = op->if_none_match.kind != CONDITION_NONE &&
+                       condition_matches(&op->if_none_match, etag, true);
     return op_done(op, OK);
 }
 

@@ -10,8 +10,8 @@
  * it here, and then has a script in Redis write only if the entry is still the one that was read
  * (redis/scripts/guard.lua); it starts over, so many times, if it is not.
  *
- * An entry that carries a tag whose nonce is another by now, or gone, is dead: it does not exist for
- * anybody.
+ * An entry that carries a tag whose nonce is another by now, or gone, is dead: it does not exist
+ * for anybody.
  */
 #ifndef LARDER_CACHE_OP_H
 #define LARDER_CACHE_OP_H
@@ -67,11 +67,11 @@ struct op {
     bool probes;         /* asks for OP_PROBE_BYTES first, and for more only if there is more */
 
     /* What came of it. */
-    enum error error;     /* OK; E_KEY_NOT_FOUND; E_PRECONDITION_FAILED; any that stands for itself */
-    bool outcome_unknown; /* with an error: something may have been written */
-    bool distrust;        /* a reply made no sense: see store_distrust */
-    bool not_modified;    /* OP_READ: if_none_match holds the entity tag */
-    struct entry found;   /* the entry: as it is read, or as it is now */
+    enum error error; /* OK; E_KEY_NOT_FOUND; E_PRECONDITION_FAILED; any that stands for itself */
+    bool outcome_unknown;        /* with an error: something may have been written */
+    bool distrust;               /* a reply made no sense: see store_distrust */
+    bool not_modified;           /* OP_READ: if_none_match holds the entity tag */
+    struct entry found;          /* the entry: as it is read, or as it is now */
     char etag[ENTRY_ETAG_BYTES]; /* of `found`; also with E_PRECONDITION_FAILED if there is one */
     bool has_etag;
     int64_t left;  /* milliseconds until it ends; -1: it does not */
@@ -111,12 +111,13 @@ bool op_take(struct op *op, struct op_context *context, const struct reply **nex
 /* To be called before the call is begun again, after every op_take of the round. */
 void op_keep_replies(struct op_context *context);
 
-/* The call failed as a whole, with its error: whether this operation may have written. */
-bool op_may_have_written(const struct op *op);
+/* The call failed as a whole, with its error: whether this operation may have written. `sent`: some
+ * byte of the call may have reached Redis. */
+bool op_may_have_written(const struct op *op, bool sent);
 
-/* It changes the entry, but not by its present step, whose commands go with those of others: what is
- * to come after it must wait for it. */
-bool op_changes_later(const struct op *op);
+/* `later` is on the same entry, and was asked for after `op`, which is under way: whether no
+ * command of it may go out before `op` is done. */
+bool op_holds_up(const struct op *op, const struct op *later);
 
 /* Its present step may bring an entry of any size. */
 bool op_asks_for_much(const struct op *op);
