@@ -18,7 +18,7 @@ static const struct {
     [OP_CREATE] = {op_append_create, op_take_create, 1, true},
     [OP_GUARD] = {op_append_guard, op_take_guard, 1, true},
     [OP_UNLINK] = {op_append_unlink, op_take_unlink, 1, true},
-    [OP_UNLINKED] = {op_append_unlinked, op_take_unlinked, 1, true},
+    [OP_UNLINKED] = {op_append_unlinked, op_take_unlinked, 1, true}, /* by the step before */
     [OP_ADD] = {op_append_add, op_take_add, 1, true},
 };
 
@@ -106,14 +106,17 @@ void op_keep_replies(struct op_context *context) {
     context->keep_replies = false;
 }
 
-bool op_may_have_written(const struct op *op) {
-    return phases[op->phase].writes;
+bool op_may_have_written(const struct op *op, bool sent) {
+    /* What is OP_UNLINKED was removed by the call before. */
+    return op->phase == OP_UNLINKED || (sent && phases[op->phase].writes);
 }
 
-bool op_changes_later(const struct op *op) {
-    /* What SET does is done with it; anything else may have to go on, or to be sent again because
-     * Redis has lost a script. */
-    return op->kind != OP_READ && op->phase != OP_SET;
+bool op_holds_up(const struct op *op, const struct op *later) {
+    /* Any step may be followed by another: a probe by the rest of the value, a script by its text.
+     * Only SET is the end of it whatever Redis says. */
+    if (op->kind == OP_READ)
+        return later->kind != OP_READ;
+    return op->phase != OP_SET;
 }
 
 bool op_asks_for_entry(const struct op *op) {

@@ -113,12 +113,13 @@ bool op_take(struct op *op, struct op_context *context, const struct reply *firs
 /* To be called before the call is begun again, after every op_take of the round. */
 void op_keep_replies(struct op_context *context);
 
-/* The call failed as a whole, with its error: whether this operation may have written. */
-bool op_may_have_written(const struct op *op);
+/* The call failed as a whole, with its error: whether this operation may have written. `sent`: some
+ * byte of the call may have reached Redis. */
+bool op_may_have_written(const struct op *op, bool sent);
 
-/* It changes the entry, but not by its present step, whose commands go with those of others: what
- * is to come after it must wait for it. */
-bool op_changes_later(const struct op *op);
+/* `later` is on the same entry, and was asked for after `op`, which is under way: whether no
+ * command of it may go out before `op` is done. */
+bool op_holds_up(const struct op *op, const struct op *later);
 
 /* Its present step brings an entry: of at most OP_PROBE_BYTES if it probes, else of any size. */
 bool op_asks_for_entry(const struct op *op);
