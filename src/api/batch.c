@@ -146,9 +146,11 @@ static void link_items(struct request *r, struct batch *batch) {
     if (table == NULL)
         return;
     memset(table, 0, slots * sizeof(struct item *));
+    /* Where memory lies is nobody's to know, so keys can't be chosen to collide. */
+    uint64_t seed = (uint64_t)(uintptr_t)table;
     for (size_t i = 0; i < batch->count; i++) {
         struct item *item = &batch->items[i];
-        size_t slot = digest_xxh64(item->key, 0) & (slots - 1);
+        size_t slot = digest_xxh64(item->key, seed) & (slots - 1);
         while (table[slot] != NULL && !slice_eq(table[slot]->key, item->key))
             slot = (slot + 1) & (slots - 1);
         item->same_key = table[slot];
