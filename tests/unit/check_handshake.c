@@ -4,6 +4,7 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "commands.h"
 #include "redis/handshake.h"
 #include "support.h"
 
@@ -30,44 +31,24 @@ static void set(char text[CONFIG_TEXT_MAX], const char *value) {
 
 /* --- commands -------------------------------------------------------------------------------- */
 
-/* Takes a line "<type><number>" off what is queued. */
-static size_t take_number(struct slice *bytes, char type) {
-    size_t n = 0;
-    ck_assert_uint_gt(bytes->n, 0);
-    ck_assert_int_eq(bytes->p[0], type);
-    size_t i = 1;
-    for (; i < bytes->n && bytes->p[i] != '\r'; i++)
-        n = n * 10 + (size_t)(bytes->p[i] - '0');
-    *bytes = (struct slice){bytes->p + i + 2, bytes->n - i - 2};
-    return n;
-}
-
 /* The commands as text, one a line; how many there are is what handshake_put gave. */
 static const char *commands(void) {
-    static char text[4096];
-    size_t at = 0;
     unsigned count = handshake_put(&config, &q);
     ck_assert(!outqueue_failed(&q));
     ck_assert_uint_eq(q.unsent, q.bytes.n);
-    for (struct slice bytes = buf_slice(&q.bytes); bytes.n > 0; count--) {
-        for (size_t args = take_number(&bytes, '*'); args > 0; args--) {
-            size_t n = take_number(&bytes, '$');
-            ck_assert_uint_lt(at + n + 2, sizeof(text));
-            memcpy(text + at, bytes.p, n);
-            text[at + n] = args > 1 ? ' ' : '\n';
-            at += n + 1;
-            bytes = (struct slice){bytes.p + n + 2, bytes.n - n - 2};
-        }
-    }
+    struct slice bytes = buf_slice(&q.bytes);
+    const char *text = commands_take(&bytes);
+    ck_assert_uint_eq(bytes.n, 0);
+    for (const char *end = strchr(text, '\n'); end != NULL; end = strchr(end + 1, '\n'))
+        count--;
     ck_assert_uint_eq(count, 0);
-    text[at] = '\0';
     return text;
 }
 
 START_TEST(plain_connection_asks_selects_and_sets_the_policy) {
     ck_assert_str_eq(commands(), "INFO server\n"
                                  "SELECT 0\n"
-                                 "CONFIG SET maxmemory-policy allkeys-lru\n");
+                                 "CONFIG SET maxmemory-policy allkeys-lru\n" SCRIPTS_LOAD);
 }
 END_TEST
 
@@ -76,7 +57,7 @@ START_TEST(password_comes_first) {
     ck_assert_str_eq(commands(), "AUTH secret word\n"
                                  "INFO server\n"
                                  "SELECT 0\n"
-                                 "CONFIG SET maxmemory-policy allkeys-lru\n");
+                                 "CONFIG SET maxmemory-policy allkeys-lru\n" SCRIPTS_LOAD);
 }
 END_TEST
 
@@ -86,7 +67,7 @@ START_TEST(user_goes_with_the_password) {
     ck_assert_str_eq(commands(), "AUTH u p\n"
                                  "INFO server\n"
                                  "SELECT 0\n"
-                                 "CONFIG SET maxmemory-policy allkeys-lru\n");
+                                 "CONFIG SET maxmemory-policy allkeys-lru\n" SCRIPTS_LOAD);
 }
 END_TEST
 
@@ -103,7 +84,7 @@ START_TEST(database_and_memory_are_numbers) {
     ck_assert_str_eq(commands(), "INFO server\n"
                                  "SELECT 1000000\n"
                                  "CONFIG SET maxmemory-policy allkeys-lru\n"
-                                 "CONFIG SET maxmemory 1125899906842624\n");
+                                 "CONFIG SET maxmemory 1125899906842624\n" SCRIPTS_LOAD);
 }
 END_TEST
 
@@ -143,6 +124,11 @@ static void put_reply(const char *text) {
     struct reply node = {type, 0, replies.bytes.n, strlen(words)};
     buf_puts(&replies.bytes, words);
     buf_put(&replies.nodes, &node, sizeof(node));
+}
+
+static void put_scripts_loaded(void) {
+    for (enum script script = 0; script < SCRIPT_COUNT; script++)
+        put_reply("0123456789abcdef0123456789abcdef01234567");
 }
 
 #define INFO "# Server\r\nredis_version:7.0.15\r\nredis_git_sha1:00000000\r\n"
@@ -276,6 +262,7 @@ START_TEST(replies_decide_whether_the_connection_serves) {
     for (; count < REPLIES_MAX && verdicts[_i].reply[count] != NULL; count++)
         put_reply(verdicts[_i].reply[count]);
     config.max_memory_set = count == (verdicts[_i].password[0] != '\0' ? 5 : 4);
+    put_scripts_loaded();
     memset(&result, 'x', sizeof(result));
     enum error e = handshake_check(&config, &replies, &result);
     ck_assert_msg(e == verdicts[_i].e, "%s instead of %s", e == OK ? "ok" : error_info(e)->slug,
@@ -296,6 +283,10 @@ START_TEST(first_replies_are_judged_without_the_rest) {
     for (size_t i = 0; i < COUNT_OF(good); i++) {
         ck_assert_int_eq(handshake_check(&config, &replies, &result), E_AGAIN);
         put_reply(good[i]);
+    }
+    for (enum script script = 0; script < SCRIPT_COUNT; script++) {
+        ck_assert_int_eq(handshake_check(&config, &replies, &result), E_AGAIN);
+        put_reply("0123456789abcdef0123456789abcdef01234567");
     }
     ck_assert_int_eq(handshake_check(&config, &replies, &result), OK);
 }
@@ -324,6 +315,7 @@ START_TEST(words_without_end_are_cut) {
     put_reply(words);
     put_reply("+OK");
     put_reply("+OK");
+    put_scripts_loaded();
     ck_assert_int_eq(handshake_check(&config, &replies, &result), OK);
     ck_assert_uint_eq(strlen(result.version), sizeof(result.version) - 1);
 }
