@@ -190,3 +190,18 @@ def test_json_by_its_suffix_is_json(stack: Stack, key: str) -> None:
             answer = http.put(f"/cache/{key}", b'{"value":1}',
                               [("Content-Type", "application/vnd.api+json")])
             check_envelope(answer, key, 1, 3600)
+
+
+def test_an_operation_of_a_batch_says_when_to_try_again(new_redis: NewRedis,
+                                                       new_larder: NewLarder) -> None:
+    """A failed operation of a batch lacked the retry_after that it would have had alone."""
+    redis = new_redis()
+    larder = new_larder(redis).start()
+    redis.ask("CONFIG", "SET", "maxmemory-policy", "noeviction")
+    redis.ask("CONFIG", "SET", "maxmemory", 1)
+    alone = check_problem(larder.fastcgi("PUT", "/cache/a", b'{"value":1}'), 507, "backend-full")
+    answer = larder.fastcgi("POST", "/batch", b'{"operations":[{"method":"GET","key":"a"},'
+                            b'{"method":"PUT","key":"a","value":1}]}')
+    missing, full = check_json(answer)["results"]
+    assert full == alone and alone["retry_after"] == 1
+    assert missing["status"] == 404 and "retry_after" not in missing
