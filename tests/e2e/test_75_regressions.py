@@ -192,6 +192,17 @@ def test_json_by_its_suffix_is_json(stack: Stack, key: str) -> None:
             check_envelope(answer, key, 1, 3600)
 
 
+def test_a_body_that_is_none_has_no_type(stack: Stack, key: str) -> None:
+    """`curl -d ''` says that nothing is a form: a counter that needs no document answered 415."""
+    for i, front in enumerate(stack.fronts.values(), 1):
+        with front.http() as http:
+            answer = http.request("POST", f"/counters/{key}", b"",
+                                  [("Content-Type", "application/x-www-form-urlencoded")])
+            assert check_json(answer)["value"] == i
+            refused = http.request("PUT", f"/cache/{key}", b"", [("Content-Type", "text/plain")])
+            check_problem(refused, 415, "unsupported-media-type")
+
+
 def test_an_operation_of_a_batch_says_when_to_try_again(new_redis: NewRedis,
                                                        new_larder: NewLarder) -> None:
     """A failed operation of a batch lacked the retry_after that it would have had alone."""
