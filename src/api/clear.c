@@ -130,6 +130,7 @@ static enum step finish_step(struct request *r, struct sweep *sweep) {
         if (reply->type != REPLY_INTEGER)
             return problem_reply(r, reply);
         sweep->deleted += (uint64_t)reply->integer;
+        r->partly_done = sweep->deleted > 0;
         reply = replies_next(&r->call.replies, reply);
     }
     if (!sweep->scans || r->peer_gone)

@@ -48,7 +48,7 @@ struct envelope_fault {
 };
 
 /* Checks the headers of a request whose body is such a document, and its size. An empty body is
- * E_BODY_REQUIRED unless `may_be_empty`. */
+ * E_BODY_REQUIRED unless `may_be_empty`: then it has no type that could be wrong, either. */
 LARDER_MUST_CHECK enum error envelope_check_headers(const struct request *r, bool may_be_empty,
                                                     struct envelope_fault *fault);
 

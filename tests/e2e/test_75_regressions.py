@@ -190,3 +190,57 @@ def test_json_by_its_suffix_is_json(stack: Stack, key: str) -> None:
             answer = http.put(f"/cache/{key}", b'{"value":1}',
                               [("Content-Type", "application/vnd.api+json")])
             check_envelope(answer, key, 1, 3600)
+
+
+def test_a_body_that_is_none_has_no_type(stack: Stack, key: str) -> None:
+    """`curl -d ''` says that nothing is a form: a counter that needs no document answered 415."""
+    for i, front in enumerate(stack.fronts.values(), 1):
+        with front.http() as http:
+            answer = http.request("POST", f"/counters/{key}", b"",
+                                  [("Content-Type", "application/x-www-form-urlencoded")])
+            assert check_json(answer)["value"] == i
+            refused = http.request("PUT", f"/cache/{key}", b"", [("Content-Type", "text/plain")])
+            check_problem(refused, 415, "unsupported-media-type")
+
+
+def test_half_a_deletion_is_not_said_to_be_none(new_redis: NewRedis, new_larder: NewLarder) -> None:
+    """A DELETE by prefix that failed in a later step, with entries gone, said "not-applied"."""
+    redis = new_redis()
+    relay = Relay(redis.directory, redis.socket)
+    larder = new_larder(relay.path, workers=1).start()
+    refusing = False
+
+    def rule(link: Link, command: list[bytes], reply: bytes) -> bool:
+        nonlocal refusing
+        refusing = refusing or command[0].upper() == b"SCAN" and redis.ask("DBSIZE") < 1000
+        return link.send(b"-LOADING Redis is loading\r\n" if refusing else reply)
+
+    try:
+        for i in range(1000):
+            redis.ask("SET", f"a{i}", 1)
+        relay.rule = rule
+        answer = larder.fastcgi("DELETE", "/cache?prefix=a")
+        document = check_problem(answer, 503, "backend-loading")
+        assert document["outcome"] == "unknown" and 0 < redis.ask("DBSIZE") < 1000
+        document = check_problem(larder.fastcgi("DELETE", "/cache?prefix=a"), 503,
+                                 "backend-loading")
+        assert document["outcome"] == "not-applied", "nothing was deleted by this one"
+    finally:
+        relay.rule = None
+        larder.stop()
+        relay.close()
+
+
+def test_an_operation_of_a_batch_says_when_to_try_again(new_redis: NewRedis,
+                                                       new_larder: NewLarder) -> None:
+    """A failed operation of a batch lacked the retry_after that it would have had alone."""
+    redis = new_redis()
+    larder = new_larder(redis).start()
+    redis.ask("CONFIG", "SET", "maxmemory-policy", "noeviction")
+    redis.ask("CONFIG", "SET", "maxmemory", 1)
+    alone = check_problem(larder.fastcgi("PUT", "/cache/a", b'{"value":1}'), 507, "backend-full")
+    answer = larder.fastcgi("POST", "/batch", b'{"operations":[{"method":"GET","key":"a"},'
+                            b'{"method":"PUT","key":"a","value":1}]}')
+    missing, full = check_json(answer)["results"]
+    assert full == alone and alone["retry_after"] == 1
+    assert missing["status"] == 404 and "retry_after" not in missing
