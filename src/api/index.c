@@ -24,5 +24,9 @@ enum step index_plan(struct request *r) {
     struct json *list = json_add_object(&doc, root, "endpoints");
     for (size_t i = 0; i < ENDPOINTS; i++)
         document_add_text(&doc, list, endpoints[i].endpoint, endpoints[i].summary);
-    return document_answer(r, &doc);
+    enum step step = document_answer(r, &doc);
+    /* RFC 8631. */
+    response_field(&r->response, "Link",
+                   SLICE("</openapi.json>; rel=\"service-desc\", </docs>; rel=\"service-doc\""));
+    return step;
 }

@@ -3,6 +3,7 @@
 
 #include <endian.h>
 #include <nettle/sha1.h>
+#include <nettle/sha2.h>
 #include <string.h>
 #include <xxhash.h>
 
@@ -38,4 +39,11 @@ void digest_sha1_hex(struct slice bytes, char out[DIGEST_SHA1_HEX]) {
     sha1_update(&context, bytes.n, (const uint8_t *)bytes.p);
     sha1_digest(&context, sizeof(digest), digest);
     put_pairs(digest, sizeof(digest), out);
+}
+
+void digest_sha256(struct slice bytes, char out[DIGEST_SHA256_BYTES]) {
+    struct sha256_ctx context;
+    sha256_init(&context);
+    sha256_update(&context, bytes.n, (const uint8_t *)bytes.p);
+    sha256_digest(&context, DIGEST_SHA256_BYTES, (uint8_t *)out);
 }
