@@ -1,6 +1,7 @@
 /* What /stats and /metrics ask of Redis: see redis_info.h. */
 #include "api/redis_info.h"
 
+#include "base/digest.h"
 #include "redis/reply.h"
 #include "redis/store.h"
 
@@ -39,7 +40,9 @@ enum error redis_info_ask(struct request *r) {
 static int64_t counted_keys(const struct request *r) {
     struct census_state *census = &r->service->segment->census;
     atomic_store_explicit(&census->wanted, r->service->now, memory_order_relaxed);
-    if (atomic_load_explicit(&census->counted, memory_order_acquire) == 0)
+    if (atomic_load_explicit(&census->counted, memory_order_acquire) == 0 ||
+        atomic_load_explicit(&census->prefix, memory_order_relaxed) !=
+            digest_xxh64(slice_of(r->service->config->key_prefix), 0))
         return -1;
     return atomic_load_explicit(&census->keys, memory_order_relaxed);
 }

@@ -41,6 +41,7 @@ struct resolved_address {
  * right to (process/census.h), while anybody asks. All times are clock_monotonic. */
 struct census_state {
     _Atomic int64_t keys;    /* as last counted; means nothing while `counted` is 0 */
+    _Atomic uint64_t prefix; /* hash of the key_prefix it was counted for: a reload may change it */
     _Atomic int64_t counted; /* when that count ended; 0: never */
     _Atomic int64_t wanted;  /* when somebody last asked */
     _Atomic int64_t claimed; /* the right to count is somebody's until then */

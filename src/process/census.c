@@ -2,6 +2,7 @@
 #include "process/census.h"
 
 #include "base/clock.h"
+#include "base/digest.h"
 
 enum {
     STEP_NAMES = 250, /* names that Redis looks at in a step: about 0.1 ms */
@@ -50,12 +51,21 @@ static void step(struct census *c) {
     atomic_store_explicit(&state->claimed, service->now + LEASE_S * NS_PER_S, memory_order_relaxed);
 }
 
+static uint64_t prefix_hash(const struct census *c) {
+    return digest_xxh64(slice_of(c->service->config->key_prefix), 0);
+}
+
+static bool is_counted(const struct census *c) {
+    return atomic_load_explicit(&c->service->segment->census.prefix, memory_order_relaxed) ==
+           prefix_hash(c);
+}
+
 static void begin(struct census *c) {
     struct census_state *state = &c->service->segment->census;
     struct slice prefix = slice_of(c->service->config->key_prefix);
     int64_t now = c->service->now;
     if (prefix.n == 0 || !is_within(load(&state->wanted), now, WANTED_S) ||
-        is_within(load(&state->counted), now, FRESH_S) || !claim(state, now))
+        (is_counted(c) && is_within(load(&state->counted), now, FRESH_S)) || !claim(state, now))
         return;
     arena_reset(&c->arena);
     c->scan.pattern = keyscan_pattern(&c->arena, prefix, (struct slice){0});
@@ -80,6 +90,7 @@ static void finish(struct census *c) {
     struct census_state *state = &c->service->segment->census;
     c->counting = false;
     atomic_store_explicit(&state->keys, c->keys, memory_order_relaxed);
+    atomic_store_explicit(&state->prefix, prefix_hash(c), memory_order_relaxed);
     atomic_store_explicit(&state->counted, c->service->now, memory_order_release);
     atomic_store_explicit(&state->claimed, 0, memory_order_relaxed);
 }
