@@ -1,7 +1,7 @@
 -- Changes an entry only if it is still as it was read.
 -- KEYS[1]   the entry; KEYS[2..] the tags it must be alive by
 -- ARGV[1]   SHA-1 of its bytes as they were read; empty: there was none
--- ARGV[2]   what to do: SET, UNLINK, PEXPIRE, PERSIST, or NOTHING
+-- ARGV[2]   what to do: SET, UNLINK, PEXPIRE or PERSIST
 -- ARGV[3]   milliseconds until it expires; empty: never; KEEPTTL: as before
 -- ARGV[4]   milliseconds that its tags must live at least; empty: for ever; KEEPTTL: as before
 -- ARGV[5]   the bytes to set
@@ -29,7 +29,7 @@ if action == 'SET' then
   end
 elseif action == 'PEXPIRE' then
   done = redis.pcall('PEXPIRE', KEYS[1], expiry)
-elseif action ~= 'NOTHING' then
+else
   done = redis.pcall(action, KEYS[1])
 end
 if type(done) == 'table' and done.err then return done end
