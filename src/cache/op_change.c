@@ -149,12 +149,12 @@ void op_append_add(struct op *op, struct op_context *context) {
     struct number expiry;
     char by[INTEGER_TEXT_MAX];
     char first[INTEGER_TEXT_MAX];
-    int64_t sum = 0;
-    (void)first_count(op, &sum); /* whoever asks has looked */
+    int64_t sum;
+    bool fits = first_count(op, &sum);
     script_begin(&script, SCRIPT_count, op->whole_scripts);
     script_key(&script, op->name);
     script_arg(&script, (struct slice){by, integer_put(by, op->by)});
-    script_arg(&script, (struct slice){first, integer_put(first, sum)});
+    script_arg(&script, fits ? (struct slice){first, integer_put(first, sum)} : (struct slice){0});
     script_arg(&script,
                op->expiry > 0 ? number_put(&expiry, op->expiry) : (struct slice){0});
     script_send(&script, context->store, context->call);
@@ -236,7 +236,7 @@ static bool change_count(struct op *op, struct op_context *context) {
     op->keeps_expiry = op->alive;
     if (!op->alive) {
         op->entry = (struct entry){0};
-        (void)first_count(op, &value);
+        e = first_count(op, &value) ? OK : E_COUNTER_OVERFLOW;
     } else if (op->found.raw) {
         e = E_NOT_AN_INTEGER;
     } else {

@@ -190,3 +190,17 @@ def test_json_by_its_suffix_is_json(stack: Stack, key: str) -> None:
             answer = http.put(f"/cache/{key}", b'{"value":1}',
                               [("Content-Type", "application/vnd.api+json")])
             check_envelope(answer, key, 1, 3600)
+
+
+def test_an_initial_value_is_for_new_counters_only(new_redis: NewRedis,
+                                                   new_larder: NewLarder) -> None:
+    """A first value that would overflow is no matter to a counter that is there."""
+    larder = new_larder(new_redis()).start(ready=True)
+    body = b'{"by":10,"initial":9223372036854775800}'
+    check_problem(larder.fastcgi("POST", "/counters/c", body), 409, "counter-overflow")
+    check_problem(larder.fastcgi("GET", "/cache/c"), 404, "key-not-found")
+    larder.fastcgi("PUT", "/cache/c", b'{"value":5}')
+    assert check_json(larder.fastcgi("POST", "/counters/c", body))["value"] == 15
+    etag = larder.fastcgi("GET", "/cache/c").header("ETag")
+    answer = larder.fastcgi("POST", "/counters/c", body, HTTP_IF_MATCH=etag or "")
+    assert check_json(answer)["value"] == 25
