@@ -1,8 +1,8 @@
 /*
  * POST /batch: many operations, each with the answer it would have had alone. The commands of all
  * of them go to Redis together, so most batches are one round trip. What needs another round gets
- * it, and an operation on a key whose change is still to come waits for that: operations on one
- * key happen in the order they were sent in.
+ * it, and an operation on a key that one before it is not done with waits for that: operations on
+ * one key happen in the order they were sent in.
  */
 #include "api/envelope.h"
 #include "api/handlers.h"
@@ -250,10 +250,10 @@ static enum step answer(struct request *r, const struct batch *batch) {
 
 /* --- running --------------------------------------------------------------------------------- */
 
-/* An operation before it has a change of the same entry still to make. */
+/* An operation before it is not done with the same entry. */
 static bool must_wait(const struct batch *batch, const struct item *item) {
     for (const struct item *other = batch->items + batch->first; other < item; other++)
-        if (other->state == ITEM_RUNNING && op_changes_later(&other->op) &&
+        if (other->state == ITEM_RUNNING && op_must_precede(&other->op, &item->op) &&
             slice_eq(other->op.name, item->op.name))
             return true;
     return false;

@@ -107,9 +107,10 @@ bool op_may_have_written(const struct op *op) {
     return phases[op->phase].writes;
 }
 
-bool op_changes_later(const struct op *op) {
-    /* What SET and UNLINK do is done when they are; anything else may have to go on. */
-    return op->kind != OP_READ && op->phase != OP_SET && op->phase != OP_UNLINK;
+bool op_must_precede(const struct op *op, const struct op *later) {
+    if (op->kind == OP_READ)
+        return later->kind != OP_READ;
+    return op->phase != OP_SET;
 }
 
 bool op_asks_for_much(const struct op *op) {

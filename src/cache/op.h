@@ -114,9 +114,10 @@ void op_keep_replies(struct op_context *context);
 /* The call failed as a whole, with its error: whether this operation may have written. */
 bool op_may_have_written(const struct op *op);
 
-/* It changes the entry, but not by its present step, whose commands go with those of others: what is
- * to come after it must wait for it. */
-bool op_changes_later(const struct op *op);
+/* Both are on one entry, and `later` must not begin before `op` is done: putting its commands behind
+ * those of op's present step is not enough. A read may have to ask again, and so may whatever is a
+ * script, if Redis has lost it; what SET does is done when it is. */
+bool op_must_precede(const struct op *op, const struct op *later);
 
 /* Its present step may bring an entry of any size. */
 bool op_asks_for_much(const struct op *op);

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import json
 import os
 import signal
 import time
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import fcgi
 from checks import check_envelope, check_json, check_problem
@@ -204,3 +206,28 @@ def test_an_initial_value_is_for_new_counters_only(new_redis: NewRedis,
     etag = larder.fastcgi("GET", "/cache/c").header("ETag")
     answer = larder.fastcgi("POST", "/counters/c", body, HTTP_IF_MATCH=etag or "")
     assert check_json(answer)["value"] == 25
+
+
+def test_a_batch_keeps_its_order(new_redis: NewRedis, new_larder: NewLarder) -> None:
+    """What needs another round trip is not overtaken: a script that Redis has lost, a value that
+    is larger than what is asked for at first."""
+    redis = new_redis()
+    larder = new_larder(redis).start(ready=True)
+
+    def batch(*operations: dict[str, Any]) -> list[dict[str, Any]]:
+        body = json.dumps({"operations": operations}).encode()
+        results: list[dict[str, Any]] = check_json(larder.fastcgi("POST", "/batch", body))["results"]
+        return results
+
+    get, delete = {"method": "GET", "key": "a"}, {"method": "DELETE", "key": "a"}
+    put = {"method": "PUT", "key": "a", "value": "new"}
+    large = "x" * 20000
+    larder.fastcgi("PUT", "/cache/a", json.dumps({"value": large}).encode())
+    redis.ask("SCRIPT", "FLUSH")
+    results = batch(delete, get, put, get)
+    assert [r["status"] for r in results] == [200, 404, 200, 200]
+    assert check_json(larder.fastcgi("GET", "/cache/a"))["value"] == "new"
+    redis.ask("SET", "a", json.dumps(large))
+    assert [r.get("value") for r in batch(get, put, get, delete)] == [large, "new", "new", None]
+    redis.ask("SET", "a", "")
+    assert [r["value"] for r in batch(get, put)] == ["", "new"]
