@@ -231,3 +231,13 @@ def test_a_batch_keeps_its_order(new_redis: NewRedis, new_larder: NewLarder) -> 
     assert [r.get("value") for r in batch(get, put, get, delete)] == [large, "new", "new", None]
     redis.ask("SET", "a", "")
     assert [r["value"] for r in batch(get, put)] == ["", "new"]
+
+
+def test_a_merge_sees_through_white_space(new_redis: NewRedis, new_larder: NewLarder) -> None:
+    """White space around another program's object doesn't hide it from a merge."""
+    redis = new_redis()
+    larder = new_larder(redis).start(ready=True)
+    redis.ask("SET", "a", ' {"kept": 1}\n')
+    answer = larder.fastcgi("PATCH", "/cache/a", b'{"value":{"new":2}}')
+    check_envelope(answer, "a", {"kept": 1, "new": 2}, None)
+    assert redis.ask("GET", "a") == b'{"kept": 1,"new":2}'
