@@ -241,3 +241,12 @@ def test_a_merge_sees_through_white_space(new_redis: NewRedis, new_larder: NewLa
     answer = larder.fastcgi("PATCH", "/cache/a", b'{"value":{"new":2}}')
     check_envelope(answer, "a", {"kept": 1, "new": 2}, None)
     assert redis.ask("GET", "a") == b'{"kept": 1,"new":2}'
+
+
+def test_a_coding_without_a_type_is_not_lost(new_redis: NewRedis, new_larder: NewLarder) -> None:
+    """A member that nothing can be made of is refused: the entry would be another one than meant."""
+    larder = new_larder(new_redis()).start(ready=True)
+    for encoding in ("", ',"encoding":"utf-8"', ',"encoding":"base64"'):
+        body = f'{{"value":"eA==","content_encoding":"gzip"{encoding}}}'.encode()
+        check_problem(larder.fastcgi("PUT", "/cache/a", body), 422, "schema-violation")
+    check_problem(larder.fastcgi("GET", "/cache/a"), 404, "key-not-found")
