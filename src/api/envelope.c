@@ -288,6 +288,10 @@ static enum error get_bytes(const struct envelope *envelope, struct arena *arena
         entry->is_json = true; /* "utf-8" alone says nothing of a JSON value */
     if (!valid)
         return refuse_bytes(fault);
+    if (!typed && is_given(envelope->text[ENVELOPE_CONTENT_ENCODING])) {
+        SAY(fault, "content_encoding is of bytes with a content_type, which is missing.");
+        return E_SCHEMA_VIOLATION;
+    }
     /* Bytes that would be taken for a header of ours get one. */
     if (!typed && entry_begins_like_header(entry->body)) {
         entry->raw = true;
@@ -311,7 +315,8 @@ enum error envelope_get_entry(const struct envelope *envelope, const struct conf
     if (e == OK)
         e = get_tags(envelope->text[ENVELOPE_TAGS], arena, &op->entry, fault);
     if (e == OK && (is_given(envelope->text[ENVELOPE_ENCODING]) ||
-                    is_given(envelope->text[ENVELOPE_CONTENT_TYPE])))
+                    is_given(envelope->text[ENVELOPE_CONTENT_TYPE]) ||
+                    is_given(envelope->text[ENVELOPE_CONTENT_ENCODING])))
         e = get_bytes(envelope, arena, &op->entry, fault);
     if (e == OK && arena_failed(arena))
         e = E_OUT_OF_MEMORY;

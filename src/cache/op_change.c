@@ -148,12 +148,12 @@ void op_append_add(struct op *op, struct op_context *context) {
     struct number expiry;
     char by[INTEGER_TEXT_MAX];
     char first[INTEGER_TEXT_MAX];
-    int64_t sum = 0;
-    (void)first_count(op, &sum); /* whoever asks has looked */
+    int64_t sum;
+    bool fits = first_count(op, &sum);
     script_begin(&script, SCRIPT_count, op->whole_scripts);
     script_key(&script, op->name);
     script_arg(&script, (struct slice){by, integer_put(by, op->by)});
-    script_arg(&script, (struct slice){first, integer_put(first, sum)});
+    script_arg(&script, fits ? (struct slice){first, integer_put(first, sum)} : (struct slice){0});
     script_arg(&script, op->expiry > 0 ? number_put(&expiry, op->expiry) : (struct slice){0});
     script_send(&script, context->store, context->call);
 }
@@ -195,9 +195,10 @@ static bool guard(struct op *op, struct op_context *context, const char *action)
 
 static enum error merge(struct op *op, struct op_context *context, struct slice *merged) {
     struct buf out = {0};
-    if (op->found.raw || jsontext_check(op->found.body, NULL, NULL) != OK)
+    struct slice target; /* without the white space that another program may have put around it */
+    if (op->found.raw || jsontext_check(op->found.body, &target, NULL) != OK)
         return E_NOT_JSON;
-    enum error e = jsonmerge(op->found.body, op->patch, &out);
+    enum error e = jsonmerge(target, op->patch, &out);
     if (e == OK && out.n > (size_t)context->config->max_value)
         e = E_VALUE_TOO_LARGE;
     *merged = buf_slice(&out);
@@ -234,7 +235,7 @@ static bool change_count(struct op *op, struct op_context *context) {
     op->keeps_expiry = op->alive;
     if (!op->alive) {
         op->entry = (struct entry){0};
-        (void)first_count(op, &value);
+        e = first_count(op, &value) ? OK : E_COUNTER_OVERFLOW;
     } else if (op->found.raw) {
         e = E_NOT_AN_INTEGER;
     } else {

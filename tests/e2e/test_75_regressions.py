@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import json
 import os
 import signal
 import time
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import fcgi
 from checks import check_envelope, check_json, check_problem
@@ -244,3 +246,61 @@ def test_an_operation_of_a_batch_says_when_to_try_again(new_redis: NewRedis,
     missing, full = check_json(answer)["results"]
     assert full == alone and alone["retry_after"] == 1
     assert missing["status"] == 404 and "retry_after" not in missing
+
+
+def test_an_initial_value_is_for_new_counters_only(new_redis: NewRedis,
+                                                   new_larder: NewLarder) -> None:
+    """A first value that would overflow is no matter to a counter that is there."""
+    larder = new_larder(new_redis()).start(ready=True)
+    body = b'{"by":10,"initial":9223372036854775800}'
+    check_problem(larder.fastcgi("POST", "/counters/c", body), 409, "counter-overflow")
+    check_problem(larder.fastcgi("GET", "/cache/c"), 404, "key-not-found")
+    larder.fastcgi("PUT", "/cache/c", b'{"value":5}')
+    assert check_json(larder.fastcgi("POST", "/counters/c", body))["value"] == 15
+    etag = larder.fastcgi("GET", "/cache/c").header("ETag")
+    answer = larder.fastcgi("POST", "/counters/c", body, HTTP_IF_MATCH=etag or "")
+    assert check_json(answer)["value"] == 25
+
+
+def test_a_batch_keeps_its_order(new_redis: NewRedis, new_larder: NewLarder) -> None:
+    """What needs another round trip is not overtaken: a script that Redis has lost, a value that
+    is larger than what is asked for at first."""
+    redis = new_redis()
+    larder = new_larder(redis).start(ready=True)
+
+    def batch(*operations: dict[str, Any]) -> list[dict[str, Any]]:
+        body = json.dumps({"operations": operations}).encode()
+        results: list[dict[str, Any]] = check_json(larder.fastcgi("POST", "/batch", body))["results"]
+        return results
+
+    get, delete = {"method": "GET", "key": "a"}, {"method": "DELETE", "key": "a"}
+    put = {"method": "PUT", "key": "a", "value": "new"}
+    large = "x" * 20000
+    larder.fastcgi("PUT", "/cache/a", json.dumps({"value": large}).encode())
+    redis.ask("SCRIPT", "FLUSH")
+    results = batch(delete, get, put, get)
+    assert [r["status"] for r in results] == [200, 404, 200, 200]
+    assert check_json(larder.fastcgi("GET", "/cache/a"))["value"] == "new"
+    redis.ask("SET", "a", json.dumps(large))
+    assert [r.get("value") for r in batch(get, put, get, delete)] == [large, "new", "new", None]
+    redis.ask("SET", "a", "")
+    assert [r["value"] for r in batch(get, put)] == ["", "new"]
+
+
+def test_a_merge_sees_through_white_space(new_redis: NewRedis, new_larder: NewLarder) -> None:
+    """White space around another program's object doesn't hide it from a merge."""
+    redis = new_redis()
+    larder = new_larder(redis).start(ready=True)
+    redis.ask("SET", "a", ' {"kept": 1}\n')
+    answer = larder.fastcgi("PATCH", "/cache/a", b'{"value":{"new":2}}')
+    check_envelope(answer, "a", {"kept": 1, "new": 2}, None)
+    assert redis.ask("GET", "a") == b'{"kept": 1,"new":2}'
+
+
+def test_a_coding_without_a_type_is_not_lost(new_redis: NewRedis, new_larder: NewLarder) -> None:
+    """A member that nothing can be made of is refused: the entry would be another one than meant."""
+    larder = new_larder(new_redis()).start(ready=True)
+    for encoding in ("", ',"encoding":"utf-8"', ',"encoding":"base64"'):
+        body = f'{{"value":"eA==","content_encoding":"gzip"{encoding}}}'.encode()
+        check_problem(larder.fastcgi("PUT", "/cache/a", body), 422, "schema-violation")
+    check_problem(larder.fastcgi("GET", "/cache/a"), 404, "key-not-found")
