@@ -71,16 +71,17 @@ def redirect(text: str, port: int) -> str:
 
 
 def run(argv: Sequence[str | Path], cwd: Path | None = None) -> subprocess.CompletedProcess[str]:
-    """Runs a program of a page."""
+    """Runs a program of a page, with Debian's own Python before any other."""
     return subprocess.run(argv, capture_output=True, text=True, timeout=60, check=False, cwd=cwd,
-                          env={"PATH": PATH, "LANG": "C.UTF-8", "HOME": os.devnull})
+                          env={"PATH": f"/usr/bin:/bin:{PATH}", "LANG": "C.UTF-8", "HOME": os.devnull})
 
 
-def differences(page: Path, examples: Sequence[Example], port: int) -> list[str]:
+def differences(page: Path, examples: Sequence[Example], port: int,
+                cwd: Path | None = None) -> list[str]:
     """Runs the examples; each that doesn't end well and print what is shown, with what it did."""
     wrong = []
     for example in examples:
-        done = run(["sh", "-c", redirect(example.command, port)])
+        done = run(["sh", "-c", redirect(example.command, port)], cwd)
         printed = done.stdout.replace("\r\n", "\n").strip()
         if done.returncode or not pattern(example.output).fullmatch(printed):
             wrong.append(f"{page.name}:{example.line}: {example.command}\n  shown: {example.output}"
