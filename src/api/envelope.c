@@ -258,10 +258,13 @@ static enum error refuse_bytes(struct envelope_fault *fault) {
 static enum error get_type(const struct envelope *envelope, struct arena *arena,
                            struct entry *entry, struct envelope_fault *fault) {
     bool valid = true;
+    struct slice coding = {0};
     entry->raw = true;
     entry->type = envelope_get_string(envelope, ENVELOPE_CONTENT_TYPE, arena, &valid);
     if (is_given(envelope->text[ENVELOPE_CONTENT_ENCODING]))
-        entry->coding = envelope_get_string(envelope, ENVELOPE_CONTENT_ENCODING, arena, &valid);
+        coding = envelope_get_string(envelope, ENVELOPE_CONTENT_ENCODING, arena, &valid);
+    if (!media_coding_is_identity(coding))
+        entry->coding = coding;
     if (valid && fields_check_media_type(entry->type) == OK &&
         (entry->coding.n == 0 || fields_check_coding(entry->coding) == OK))
         return OK;
@@ -279,6 +282,11 @@ static enum error get_bytes(const struct envelope *envelope, struct arena *arena
     bool typed = is_given(envelope->text[ENVELOPE_CONTENT_TYPE]);
     bool base64 = slice_eq(encoding, SLICE("\"base64\""));
     bool valid = base64 || !is_given(encoding) || slice_eq(encoding, SLICE("\"utf-8\""));
+    if (!typed && is_given(envelope->text[ENVELOPE_CONTENT_ENCODING])) {
+        SAY(fault, "content_encoding goes with content_type: without one the value is not kept as "
+                   "bytes that have a coding.");
+        return E_SCHEMA_VIOLATION;
+    }
     entry->is_json = false;
     if (base64)
         entry->body = decode_base64(text, arena, &valid);
@@ -288,16 +296,18 @@ static enum error get_bytes(const struct envelope *envelope, struct arena *arena
         entry->is_json = true; /* "utf-8" alone says nothing of a JSON value */
     if (!valid)
         return refuse_bytes(fault);
-    if (!typed && is_given(envelope->text[ENVELOPE_CONTENT_ENCODING])) {
-        SAY(fault, "content_encoding is of bytes with a content_type, which is missing.");
-        return E_SCHEMA_VIOLATION;
-    }
     /* Bytes that would be taken for a header of ours get one. */
     if (!typed && entry_begins_like_header(entry->body)) {
         entry->raw = true;
         entry->type = SLICE("application/octet-stream");
     }
     return typed ? get_type(envelope, arena, entry, fault) : OK;
+}
+
+static bool is_of_bytes(const struct envelope *envelope) {
+    return is_given(envelope->text[ENVELOPE_ENCODING]) ||
+           is_given(envelope->text[ENVELOPE_CONTENT_TYPE]) ||
+           is_given(envelope->text[ENVELOPE_CONTENT_ENCODING]);
 }
 
 enum error envelope_get_entry(const struct envelope *envelope, const struct config *config,
@@ -314,9 +324,7 @@ enum error envelope_get_entry(const struct envelope *envelope, const struct conf
         e = get_idle(envelope, config, &op->entry.idle, fault);
     if (e == OK)
         e = get_tags(envelope->text[ENVELOPE_TAGS], arena, &op->entry, fault);
-    if (e == OK && (is_given(envelope->text[ENVELOPE_ENCODING]) ||
-                    is_given(envelope->text[ENVELOPE_CONTENT_TYPE]) ||
-                    is_given(envelope->text[ENVELOPE_CONTENT_ENCODING])))
+    if (e == OK && is_of_bytes(envelope))
         e = get_bytes(envelope, arena, &op->entry, fault);
     if (e == OK && arena_failed(arena))
         e = E_OUT_OF_MEMORY;
