@@ -85,9 +85,13 @@ bool op_take_prepare(struct op *op, struct op_context *context, const struct rep
     if (first->type != REPLY_ARRAY || first->integer != 1 + (int64_t)op->entry.tag_count ||
         first[1].type != REPLY_INTEGER)
         return op_refused(op, context, first);
-    for (size_t i = 0; i < op->entry.tag_count; i++)
-        if (first[2 + i].type != REPLY_STRING || first[2 + i].n != ENTRY_NONCE_BYTES)
+    for (size_t i = 0; i < op->entry.tag_count; i++) {
+        if (first[2 + i].type != REPLY_STRING)
             return op_refused(op, context, &first[2 + i]);
+        /* Another program's: in a header it would be taken for one, and so would the header. */
+        if (!entry_is_nonce(replies_bytes(&context->call->replies, &first[2 + i])))
+            return op_done(op, E_WRONG_TYPE);
+    }
     bool fine = op->entry.tag_count == 0 || take_nonces(op, context, first + 2);
     if (op->entry.idle > 0) {
         op->entry.end = op->expiry > 0 ? first[1].integer + op->expiry : 0;
