@@ -15,7 +15,9 @@ static enum error read_document(struct request *r, struct op *op, struct envelop
         e = envelope_get_integer(&envelope, ENVELOPE_BY, 1, &op->by, fault);
     if (e == OK)
         e = envelope_get_integer(&envelope, ENVELOPE_INITIAL, 0, &op->initial, fault);
-    return e == OK ? envelope_get_ttl(&envelope, config, config->default_ttl, &op->ttl, fault) : e;
+    if (e == OK)
+        e = envelope_get_ttl(&envelope, config, config->default_ttl, &op->ttl, fault);
+    return e;
 }
 
 enum step counter_plan(struct request *r) {

@@ -67,6 +67,9 @@ void entry_etag(const struct entry *entry, char out[ENTRY_ETAG_BYTES]);
 /* 1 to ENTRY_TAG_BYTES_MAX bytes of UTF-8 without control characters. */
 bool entry_tag_is_valid(struct slice tag);
 
+/* It looks like one of entry_make_nonce's. */
+bool entry_is_nonce(struct slice text);
+
 /* 128 random bits. E_SYSTEM: the kernel has none to give. */
 LARDER_MUST_CHECK enum error entry_make_nonce(char out[ENTRY_NONCE_BYTES]);
 

@@ -85,9 +85,13 @@ bool op_take_prepare(struct op *op, struct op_context *context, const struct rep
     if (first->type != REPLY_ARRAY || first->integer != 1 + (int64_t)op->entry.tag_count ||
         first[1].type != REPLY_INTEGER)
         return op_refused(op, context, first);
-    for (size_t i = 0; i < op->entry.tag_count; i++)
-        if (first[2 + i].type != REPLY_STRING || first[2 + i].n != ENTRY_NONCE_BYTES)
+    for (size_t i = 0; i < op->entry.tag_count; i++) {
+        if (first[2 + i].type != REPLY_STRING)
             return op_refused(op, context, &first[2 + i]);
+        /* Another program's: in a header it would be taken for one, and so would the header. */
+        if (!entry_is_nonce(replies_bytes(&context->call->replies, &first[2 + i])))
+            return op_done(op, E_WRONG_TYPE);
+    }
     bool fine = op->entry.tag_count == 0 || take_nonces(op, context, first + 2);
     if (op->entry.idle > 0) {
         op->entry.end = op->expiry > 0 ? first[1].integer + op->expiry : 0;
@@ -138,22 +142,17 @@ bool op_take_create(struct op *op, struct op_context *context, const struct repl
 
 /* --- counting without a look ----------------------------------------------------------------- */
 
-/* The counter's first value; false on overflow. */
-static bool first_count(const struct op *op, int64_t *sum) {
-    return integer_add(op->initial, op->by, sum) == OK;
-}
-
 void op_append_add(struct op *op, struct op_context *context) {
     struct script_call script;
     struct number expiry;
     char by[INTEGER_TEXT_MAX];
     char first[INTEGER_TEXT_MAX];
-    int64_t sum;
-    bool fits = first_count(op, &sum);
+    int64_t sum = 0;
+    bool fits = integer_add(op->initial, op->by, &sum) == OK;
     script_begin(&script, SCRIPT_count, op->whole_scripts);
     script_key(&script, op->name);
     script_arg(&script, (struct slice){by, integer_put(by, op->by)});
-    script_arg(&script, fits ? (struct slice){first, integer_put(first, sum)} : (struct slice){0});
+    script_arg(&script, (struct slice){first, fits ? integer_put(first, sum) : 0});
     script_arg(&script, op->expiry > 0 ? number_put(&expiry, op->expiry) : (struct slice){0});
     script_send(&script, context->store, context->call);
 }
@@ -235,7 +234,7 @@ static bool change_count(struct op *op, struct op_context *context) {
     op->keeps_expiry = op->alive;
     if (!op->alive) {
         op->entry = (struct entry){0};
-        e = first_count(op, &value) ? OK : E_COUNTER_OVERFLOW;
+        e = integer_add(op->initial, op->by, &value);
     } else if (op->found.raw) {
         e = E_NOT_AN_INTEGER;
     } else {

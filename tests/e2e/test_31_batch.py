@@ -73,19 +73,9 @@ def store(http: Http, key: str, value: Any, **members: Any) -> None:
 
 
 @pytest.fixture(params=FRONTS)
-def solo(request: pytest.FixtureRequest, new_redis: NewRedis, new_larder: NewLarder,
-         new_front: NewFront) -> Iterator[tuple[Http, Larder, Redis]]:
-    """A larderd of one worker of its own, behind each web server in turn."""
-    redis = new_redis()
-    larder = new_larder(redis, workers=1).start()
-    with new_front(request.param, larder).http() as http:
-        yield http, larder, redis
-
-
-@pytest.fixture(params=FRONTS)
 def relayed(request: pytest.FixtureRequest, new_redis: NewRedis, new_larder: NewLarder,
             new_front: NewFront) -> Iterator[tuple[Http, Larder, Redis, Relay]]:
-    """The same with a relay in front of Redis."""
+    """A larderd of one worker with a relay in front of Redis, behind each web server in turn."""
     redis = new_redis()
     relay = Relay(redis.directory, redis.socket)
     larder = new_larder(relay.path, workers=1).start()

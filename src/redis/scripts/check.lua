@@ -6,8 +6,12 @@
 -- ARGV[4..] the nonces it carries
 -- Gives 0 if a tag has another nonce by now or the end is over; else the milliseconds to the end
 -- (-1: there is none), those to the expiry as it was renewed (-1: it was not), and Redis's time.
-for i = 2, #KEYS do
-  if redis.call('GET', KEYS[i]) ~= ARGV[i + 2] then return 0 end
+if #KEYS > 1 then
+  -- As without an idle time: what is no string is as good as nothing.
+  local nonces = redis.call('MGET', unpack(KEYS, 2))
+  for i = 1, #KEYS - 1 do
+    if nonces[i] ~= ARGV[i + 3] then return 0 end
+  end
 end
 local time = redis.call('TIME')
 local now = time[1] * 1000 + math.floor(time[2] / 1000)

@@ -7,8 +7,8 @@
 local head = redis.pcall('GETRANGE', KEYS[1], 0, 8)
 if type(head) == 'table' then return head end
 if head == '' and redis.call('EXISTS', KEYS[1]) == 0 then
-  local set
   if ARGV[2] == '' then return 2 end
+  local set
   if ARGV[3] == '' then
     set = redis.pcall('SET', KEYS[1], ARGV[2])
   else
