@@ -344,7 +344,8 @@ static void complete_reply(struct store *s, struct call *call, int64_t now) {
     s->last_reply = now;
     if (!whole)
         return;
-    note_error_reply(s, call, now);
+    if (call->replies.has_error)
+        note_error_reply(s, call, now);
     push_done(s, call_queue_pop(&s->waiting));
 }
 
