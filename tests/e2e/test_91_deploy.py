@@ -215,6 +215,20 @@ def test_rate_limit(new_tls_front: NewTlsFront) -> None:
     assert status(front.curl("/cache/a", "-X", "PUT", *JSON, "-d", '{"value":1}')) == 429
 
 
+@pytest.mark.parametrize("kind", FRONTS)
+def test_the_paths_of_a_shared_host(kind: str) -> None:
+    """The expression in the comments of conf/ lets through every path of larder's, but for "/"."""
+    text = (SRCDIR / "conf" / f"{kind}.conf").read_text()
+    [expression] = re.findall(r"# .*~ \"?(\^/\(.*\))\"? \{ \.\.\. \}", text)
+    routes = (SRCDIR / "src" / "api" / "routes.def").read_text()
+    paths = set(re.findall(r'^ROUTE\(\w+, \w+, "([^"]+)"', routes, re.M)) - {"/"}
+    assert len(paths) > 8
+    for path in paths | {"/docs", "/openapi.json"}:
+        assert re.search(expression, path.replace("{key}", "a/b")), path
+    for path in ("/", "/caches", "/keys/", "/batches", "/index.html", "/x/cache"):
+        assert not re.search(expression, path), path
+
+
 # --- Redis ---------------------------------------------------------------------------------------
 
 def test_redis_user(new_redis: NewRedis, new_larder: NewLarder) -> None:
