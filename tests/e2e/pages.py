@@ -1,7 +1,8 @@
 """Examples in the documentation, found and run as they stand.
 
-In a ```console block a line that starts with `$ ` is a command, and the lines up to the next one are
-what it prints; `…` stands for anything. Where the page says localhost:8000, the test's web server is.
+In a ```console block a line that starts with `$ ` is a command, and the lines up to the next one
+are what it prints; `…` stands for anything. Where the page says localhost:8000, the test's web
+server is.
 """
 
 from __future__ import annotations

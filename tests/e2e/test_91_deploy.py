@@ -215,6 +215,20 @@ def test_rate_limit(new_tls_front: NewTlsFront) -> None:
     assert status(front.curl("/cache/a", "-X", "PUT", *JSON, "-d", '{"value":1}')) == 429
 
 
+@pytest.mark.parametrize("kind", FRONTS)
+def test_the_paths_of_a_shared_host(kind: str) -> None:
+    """The expression in the comments of conf/ lets through every path of larder's, but for "/"."""
+    text = (SRCDIR / "conf" / f"{kind}.conf").read_text()
+    [expression] = re.findall(r"# .*~ \"?(\^/\(.*\))\"? \{ \.\.\. \}", text)
+    routes = (SRCDIR / "src" / "api" / "routes.def").read_text()
+    paths = set(re.findall(r'^ROUTE\(\w+, \w+, "([^"]+)"', routes, re.M)) - {"/"}
+    assert len(paths) > 8
+    for path in paths | {"/docs", "/openapi.json"}:
+        assert re.search(expression, path.replace("{key}", "a/b")), path
+    for path in ("/", "/caches", "/keys/", "/batches", "/index.html", "/x/cache"):
+        assert not re.search(expression, path), path
+
+
 # --- Redis ---------------------------------------------------------------------------------------
 
 def test_redis_user(new_redis: NewRedis, new_larder: NewLarder) -> None:
@@ -230,14 +244,33 @@ def test_redis_user(new_redis: NewRedis, new_larder: NewLarder) -> None:
     assert larder.fastcgi("GET", "/cache/empty").status == 200
     assert larder.fastcgi("GET", "/cache/none").status == 404
     assert larder.fastcgi("DELETE", "/cache/a").status == 200
-    for target in ("/stats", "/metrics", "/health", "/health/ready"):
+    use_entries(larder)
+    redis.ask("SCRIPT", "FLUSH")
+    use_entries(larder)
+    for target in ("/stats", "/metrics", "/health", "/health/ready", "/keys?prefix=a"):
         assert larder.fastcgi("GET", target).status == 200
-    assert larder.fastcgi("DELETE", "/cache").status == 200
+    for target in ("/cache?prefix=a", "/cache?tag=t", "/cache"):
+        assert larder.fastcgi("DELETE", target).status == 200
     assert larder.stats()["redis"]["policy_refused"] is False
     eventually(lambda: "ping" in used_commands(redis), what="an idle connection is pinged")
     assert not redis.ask("ACL", "LOG"), "a command was refused"
     granted = set(re.findall(r" \+([a-z|]+)", line))
-    assert granted == used_commands(redis) - {"auth", "acl|log"}, "more or less than is used"
+    ours = {"auth", "acl|log", "script|flush"}
+    assert granted == used_commands(redis) - ours, "more or less than is used"
+
+
+def use_entries(larder: Larder) -> None:
+    """Everything that is done to an entry."""
+    tagged = b'{"value":{},"ttl":%d,"tags":["t"],"idle":20}'
+    for method, target, body, status in (
+            ("PUT", "/cache/t", tagged % 60, 200), ("PUT", "/cache/t", tagged % 600, 200),
+            ("GET", "/cache/t", b"", 200), ("PATCH", "/cache/t", b'{"value":{"a":1}}', 200),
+            ("PATCH", "/cache/t", b'{"ttl":null}', 200), ("PUT", "/raw/r", b"r", 200),
+            ("PUT", "/cache/u", b'{"value":1,"tags":["t"]}', 200), ("GET", "/raw/u", b"", 200),
+            ("PATCH", "/cache/u", b'{"ttl":60}', 200), ("PATCH", "/cache/u", b'{"ttl":null}', 200),
+            ("POST", "/counters/n", b"", 200), ("POST", "/counters/n", b"", 200),
+            ("DELETE", "/cache/t", b"", 200), ("DELETE", "/cache/n", b"", 200)):
+        assert larder.fastcgi(method, target, body).status == status, (method, target)
 
 
 def used_commands(redis: Redis) -> set[str]:

@@ -1,7 +1,7 @@
 """docs/errors.md has every error that a client can get, and each comes as the page says.
 
-src/base/errors.def is the source: the page's sections and its table must be that list. The examples
-are run through a web server; those in the chapter on Redis while Redis is in the state they are about.
+src/base/errors.def is the source: the page's sections and its table must be that list. The
+examples are run through a web server; those about Redis while Redis is in the state they are about.
 """
 
 from __future__ import annotations

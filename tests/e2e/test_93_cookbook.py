@@ -1,7 +1,7 @@
 """The programs of docs/cookbook.md do what the page shows.
 
-A block whose first line is a comment with a file's name is written to that file, and the commands of the
-```console blocks are run beside it, section by section, through each web server.
+A block whose first line is a comment with a file's name is written to that file, and the commands
+of the ```console blocks are run beside it, section by section, through each web server.
 """
 
 from __future__ import annotations
