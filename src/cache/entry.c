@@ -10,7 +10,15 @@
 
 #define MARK "\0larder1 "
 
-enum member { MEMBER_TYPE, MEMBER_CODING, MEMBER_TAGS, MEMBER_IDLE, MEMBER_END, MEMBER_ID, MEMBERS };
+enum member {
+    MEMBER_TYPE,
+    MEMBER_CODING,
+    MEMBER_TAGS,
+    MEMBER_IDLE,
+    MEMBER_END,
+    MEMBER_ID,
+    MEMBERS
+};
 
 static const struct slice member_names[MEMBERS] = {
     [MEMBER_TYPE] = SLICE_INIT("type"), [MEMBER_CODING] = SLICE_INIT("coding"),
@@ -118,6 +126,7 @@ static void read_member(struct entry *entry, enum member m, struct slice text, s
         break;
     case MEMBER_IDLE:
         entry->idle = read_number(text, valid);
+        *valid = *valid && entry->idle <= ENTRY_IDLE_MAX;
         break;
     case MEMBER_END:
         entry->end = read_number(text, valid);
@@ -148,8 +157,8 @@ static bool read_line(struct slice line, struct arena *arena, struct entry *entr
         seen[m] = true;
         read_member(entry, m, members[i].value, arena, &valid);
     }
-    return valid && (entry->idle > 0) == seen[MEMBER_ID] && (!seen[MEMBER_END] || entry->idle > 0) &&
-           (!seen[MEMBER_CODING] || entry->raw);
+    return valid && (entry->idle > 0) == seen[MEMBER_ID] &&
+           (!seen[MEMBER_END] || entry->idle > 0) && (!seen[MEMBER_CODING] || entry->raw);
 }
 
 enum error entry_parse(struct slice stored, struct arena *arena, struct entry *entry) {
