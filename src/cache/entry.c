@@ -119,6 +119,7 @@ static void read_member(struct entry *entry, enum member m, struct slice text, s
         break;
     case MEMBER_IDLE:
         entry->idle = read_number(text, valid);
+        *valid = *valid && entry->idle <= ENTRY_IDLE_MAX;
         break;
     case MEMBER_END:
         entry->end = read_number(text, valid);

@@ -28,6 +28,10 @@ enum {
     ENTRY_ETAG_BYTES = 32,
 };
 
+/* Seconds: what max_ttl can be. Another program's header with more is none, so that milliseconds
+ * fit. */
+#define ENTRY_IDLE_MAX INT64_C(10000000000)
+
 struct entry_tag {
     struct slice name;  /* UTF-8 */
     struct slice nonce; /* ENTRY_NONCE_BYTES */

@@ -111,6 +111,25 @@ START_TEST(every_policy_has_redis_name) {
 }
 END_TEST
 
+/* A Redis that others use, too, keeps its own policy. */
+START_TEST(policy_is_left_alone_where_others_are) {
+    set(config.key_prefix, "app:");
+    ck_assert_str_eq(commands(), "INFO server\n"
+                                 "SELECT 0\n" SCRIPTS_LOAD);
+}
+END_TEST
+
+START_TEST(policy_is_set_where_others_are_if_it_is_wanted) {
+    set(config.key_prefix, "app:");
+    config.max_memory_policy_set = true;
+    config.max_memory_set = true;
+    ck_assert_str_eq(commands(), "INFO server\n"
+                                 "SELECT 0\n"
+                                 "CONFIG SET maxmemory-policy allkeys-lru\n"
+                                 "CONFIG SET maxmemory 0\n" SCRIPTS_LOAD);
+}
+END_TEST
+
 /* --- replies --------------------------------------------------------------------------------- */
 
 /* "+status", "-error" or a bulk string. */
@@ -292,6 +311,57 @@ START_TEST(first_replies_are_judged_without_the_rest) {
 }
 END_TEST
 
+/* A reply is not taken for one of a command that was not sent. */
+START_TEST(replies_are_as_many_as_commands) {
+    set(config.key_prefix, "app:");
+    put_reply(INFO);
+    put_reply("+OK");
+    for (enum script script = 0; script < SCRIPT_COUNT; script++) {
+        ck_assert_int_eq(handshake_check(&config, &replies, &result), E_AGAIN);
+        put_reply("-NOPERM no");
+    }
+    ck_assert_int_eq(handshake_check(&config, &replies, &result), OK);
+    ck_assert(!result.policy_refused);
+    ck_assert_str_eq(result.fault, "");
+    ck_assert_str_eq(result.scripts_fault, "NOPERM no");
+}
+END_TEST
+
+/* Most requests need no script. */
+START_TEST(scripts_that_are_refused_are_no_failure) {
+    for (enum script refused = 0; refused < SCRIPT_COUNT; refused++) {
+        buf_reset(&replies.nodes, 0);
+        buf_reset(&replies.bytes, 0);
+        put_reply(INFO);
+        put_reply("+OK");
+        put_reply("+OK");
+        for (enum script script = 0; script < SCRIPT_COUNT; script++) {
+            if (script == refused)
+                put_reply("-NOPERM first");
+            else
+                put_reply(script > refused ? "-NOPERM second" : "0123");
+        }
+        ck_assert_int_eq(handshake_check(&config, &replies, &result), OK);
+        ck_assert_str_eq(result.scripts_fault, "NOPERM first");
+        ck_assert_str_eq(result.fault, "");
+        ck_assert(!result.policy_refused);
+    }
+    ck_assert_str_eq(result.version, "7.0.15");
+}
+END_TEST
+
+START_TEST(scripts_that_are_taken_are_no_fault) {
+    memset(&result, 'x', sizeof(result));
+    put_reply(INFO);
+    put_reply("+OK");
+    put_reply("-ERR no");
+    put_scripts_loaded();
+    ck_assert_int_eq(handshake_check(&config, &replies, &result), OK);
+    ck_assert_str_eq(result.scripts_fault, "");
+    ck_assert(result.policy_refused);
+}
+END_TEST
+
 START_TEST(first_reply_may_be_the_last) {
     put_reply("-DENIED Redis is running in protected mode");
     ck_assert_int_eq(handshake_check(&config, &replies, &result), E_BACKEND_REFUSED);
@@ -318,6 +388,18 @@ START_TEST(words_without_end_are_cut) {
     put_scripts_loaded();
     ck_assert_int_eq(handshake_check(&config, &replies, &result), OK);
     ck_assert_uint_eq(strlen(result.version), sizeof(result.version) - 1);
+    buf_reset(&replies.nodes, 0);
+    buf_reset(&replies.bytes, 0);
+    memset(words, 'w', sizeof(words) - 1);
+    words[0] = '-';
+    put_reply(INFO);
+    put_reply("+OK");
+    put_reply("+OK");
+    for (enum script script = 0; script < SCRIPT_COUNT; script++)
+        put_reply(words);
+    ck_assert_int_eq(handshake_check(&config, &replies, &result), OK);
+    ck_assert_uint_lt(strlen(result.scripts_fault), sizeof(result.scripts_fault));
+    ck_assert_uint_gt(strlen(result.scripts_fault), 50);
 }
 END_TEST
 
@@ -351,9 +433,14 @@ Suite *suite_handshake(void) {
     tcase_add_test(t, database_and_memory_are_numbers);
     tcase_add_test(t, memory_may_be_unlimited);
     tcase_add_test(t, every_policy_has_redis_name);
+    tcase_add_test(t, policy_is_left_alone_where_others_are);
+    tcase_add_test(t, policy_is_set_where_others_are_if_it_is_wanted);
     t = add_case(s, "replies");
     tcase_add_loop_test(t, replies_decide_whether_the_connection_serves, 0, COUNT_OF(verdicts));
     tcase_add_test(t, first_replies_are_judged_without_the_rest);
+    tcase_add_test(t, replies_are_as_many_as_commands);
+    tcase_add_test(t, scripts_that_are_refused_are_no_failure);
+    tcase_add_test(t, scripts_that_are_taken_are_no_fault);
     tcase_add_test(t, first_reply_may_be_the_last);
     tcase_add_test(t, words_without_end_are_cut);
     tcase_add_test(t, fault_has_no_password);
