@@ -25,8 +25,8 @@ enum item_state { ITEM_WAITING, ITEM_RUNNING, ITEM_DONE };
 struct item {
     struct op op;
     struct item *same_key; /* the one before it that has the same key, or NULL */
-    struct slice key;   /* as clients know it */
-    const char *detail; /* of op.error, if the table's is not precise enough; or NULL */
+    struct slice key;      /* as clients know it */
+    const char *detail;    /* of op.error, if the table's is not precise enough; or NULL */
     enum item_state state;
     bool asked; /* its commands are in the present round */
 };

@@ -1,7 +1,7 @@
 /*
  * Digests: XXH3 (libxxhash) for entity tags, SHA-1 (nettle) where a script of ours in Redis, which
- * has no other, must recognize what was read, SHA-256 (nettle) where a browser must recognize a text
- * of ours. None keeps a secret.
+ * has no other, must recognize what was read, SHA-256 (nettle) where a browser must recognize a
+ * text of ours. None keeps a secret.
  */
 #ifndef LARDER_BASE_DIGEST_H
 #define LARDER_BASE_DIGEST_H

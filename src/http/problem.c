@@ -20,8 +20,6 @@ static enum step write_problem(struct request *r, enum error e, struct slice det
                                enum outcome outcome) {
     const struct error_info *info = error_info(e);
     struct response *response = &r->response;
-    if (outcome == OUTCOME_NOT_APPLIED && r->partly_done)
-        outcome = OUTCOME_UNKNOWN;
     response_reset(response);
     response->status = info->status;
     response->content_type = SLICE("application/problem+json");

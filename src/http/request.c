@@ -23,7 +23,7 @@ void request_reset(struct request *r) {
     r->route = NULL;
     r->path = r->query = r->content_type = r->content_encoding = (struct slice){0};
     r->body = (struct slice){0};
-    r->has_query = r->body_too_large = r->peer_gone = r->partly_done = false;
+    r->has_query = r->body_too_large = r->peer_gone = false;
     r->key.n = 0;
     r->job = NULL;
 }

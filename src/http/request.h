@@ -51,7 +51,6 @@ struct request {
     struct slice body;
     bool body_too_large; /* it was read to its end and thrown away */
     bool peer_gone;      /* nobody will read the answer: long work may stop */
-    bool partly_done;    /* something was changed already: no failure is "not-applied" any more */
 
     struct key key;     /* when route->takes_key */
     struct op op;       /* what is done to that entry */

@@ -66,8 +66,8 @@ def test_no_body(http: Http, key: str) -> None:
 ])
 def test_by_and_initial(stack: Stack, http: Http, key: str, document: dict[str, Any], first: int,
                         second: int | None) -> None:
-    """A counter is made as initial + by; then `by` alone is added, and a sum that doesn't fit is 409
-    and changes nothing."""
+    """A counter is made as initial + by; then `by` alone is added, and a sum that doesn't fit is
+    409 and changes nothing."""
     check_count(post(http, key, document), key, first, 3600)
     assert stack.redis.ask("GET", key) == str(first).encode()
     answer = post(http, key, document)
