@@ -197,9 +197,10 @@ static bool guard(struct op *op, struct op_context *context, const char *action)
 
 static enum error merge(struct op *op, struct op_context *context, struct slice *merged) {
     struct buf out = {0};
-    if (op->found.raw || jsontext_check(op->found.body, NULL, NULL) != OK)
+    struct slice value; /* without the white space that another program may have put around it */
+    if (op->found.raw || jsontext_check(op->found.body, &value, NULL) != OK)
         return E_NOT_JSON;
-    enum error e = jsonmerge(op->found.body, op->patch, &out);
+    enum error e = jsonmerge(value, op->patch, &out);
     if (e == OK && out.n > (size_t)context->config->max_value)
         e = E_VALUE_TOO_LARGE;
     *merged = buf_slice(&out);
