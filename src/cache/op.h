@@ -33,7 +33,7 @@ enum op_kind { OP_READ, OP_WRITE, OP_REMOVE, OP_PATCH, OP_COUNT };
 enum op_phase {
     OP_LOAD,     /* read the entry */
     OP_RELOAD,   /* ... by GET, since GETRANGE could not tell */
-    OP_CHECK,    /* are its tags alive? renew an idle entry */
+    OP_CHECK,    /* are its tags alive? a read renews an idle entry */
     OP_PREPARE,  /* nonces for the tags of the new entry, and Redis's time */
     OP_SET,      /* write whatever was there */
     OP_CREATE,   /* write if nothing is there */

@@ -26,6 +26,12 @@ static int64_t first_expiry(const struct entry *entry, int64_t expiry) {
     return idle;
 }
 
+/* The same, of an entry whose end stays `left` milliseconds away (-1: it has none): a change is a use,
+ * and renews an idle time. */
+static int64_t kept_expiry(const struct entry *entry, int64_t left) {
+    return first_expiry(entry, left > 0 ? left : 0);
+}
+
 static void note_expiry(struct op *op) {
     int64_t first = first_expiry(&op->found, op->expiry);
     op->left = op->expiry > 0 ? op->expiry : -1;
@@ -272,9 +278,10 @@ bool op_change(struct op *op, struct op_context *context) {
 }
 
 static struct slice guard_expiry(const struct op *op, struct number *n) {
-    int64_t first = first_expiry(&op->entry, op->expiry);
-    if (op->keeps_expiry)
+    if (op->keeps_expiry && op->entry.idle == 0)
         return SLICE("KEEPTTL");
+    int64_t first = op->keeps_expiry ? kept_expiry(&op->entry, op->left)
+                                     : first_expiry(&op->entry, op->expiry);
     return first > 0 ? number_put(n, first) : (struct slice){0};
 }
 
@@ -315,7 +322,7 @@ static bool guarded(struct op *op) {
     (void)written(op);
     if (op->keeps_expiry) {
         op->left = left;
-        op->fresh = fresh;
+        op->fresh = op->found.idle > 0 ? kept_expiry(&op->found, left) : fresh;
     }
     return op_done(op, OK);
 }

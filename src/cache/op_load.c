@@ -118,12 +118,14 @@ void op_append_check(struct op *op, struct op_context *context) {
         append_mget(op, context);
         return;
     }
+    /* A write looks first, too, and may then change nothing. */
+    int64_t renewal = op->kind == OP_READ ? op->found.idle * 1000 : 0;
     script_begin(&script, SCRIPT_check, op->whole_scripts);
     script_key(&script, op->name);
     for (size_t i = 0; i < op->found.tag_count; i++)
         script_key(&script, op_tag_name(context->arena, context->config, op->found.tags[i].name));
     script_arg(&script, op->found.header);
-    script_arg(&script, (struct slice){idle, decimal_put(idle, (uint64_t)op->found.idle * 1000)});
+    script_arg(&script, (struct slice){idle, decimal_put(idle, (uint64_t)renewal)});
     script_arg(&script, (struct slice){end, decimal_put(end, (uint64_t)op->found.end)});
     for (size_t i = 0; i < op->found.tag_count; i++)
         script_arg(&script, op->found.tags[i].nonce);

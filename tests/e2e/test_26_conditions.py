@@ -710,7 +710,7 @@ def test_tags_of_compressed_answers(compressing: Callable[[str, str], Front], ke
 def test_swaps_with_tags_of_compressed_answers(stack: Stack,
                                                compressing: Callable[[str, str], Front], key: str,
                                                kind: str) -> None:
-    """lighttpd's tag is strong and swaps; nginx's is weak and doesn't, but brings the strong one."""
+    """lighttpd's tag is strong and swaps; nginx's is weak and doesn't, but gets the strong one."""
     with compressing(kind, compression(kind)).http() as http:
         http.put(f"/cache/{key}", BIG)
         given = http.get(f"/cache/{key}", [GZIP]).header("ETag") or ""

@@ -146,7 +146,8 @@ def test_no_type(http: Http, key: str) -> None:
 @pytest.mark.parametrize("content_type", [
     "text", "/", "text/", "/plain", "text /plain", "text/ plain", "text/plain; x", "text/plain; =y",
     "text/plain;x = y", "text/plain, text/html", 'text/plain; x="y', 'text/plain; x="y"z', "*",
-    "a/b c", "text/plain;x=é", 'text/plain; x="é"', "text/" + "x" * 251, "a/b/c", "a/b;x=y z", '"a"/b',
+    "a/b c", "text/plain;x=é", 'text/plain; x="é"', "text/" + "x" * 251, "a/b/c", "a/b;x=y z",
+    '"a"/b',
 ])
 def test_malformed_types(stack: Stack, http: Http, key: str, content_type: str) -> None:
     """What is no media type, or not printable ASCII, is 400: it would be sent to others."""
@@ -259,8 +260,8 @@ def test_envelopes_of_bytes_that_are_refused(stack: Stack, http: Http, key: str,
 
 
 @pytest.mark.parametrize("members", [
-    '"value":"x"', '"value":1', '"value":"x","encoding":"utf-8"', '"value":"eA==","encoding":"base64"',
-    '"value":"x","content_type":null',
+    '"value":"x"', '"value":1', '"value":"x","encoding":"utf-8"',
+    '"value":"eA==","encoding":"base64"', '"value":"x","content_type":null',
 ])
 def test_a_coding_without_a_type_is_not_lost(stack: Stack, http: Http, key: str,
                                              members: str) -> None:
@@ -490,7 +491,8 @@ def test_groups_are_for_raw(http: Http, key: str) -> None:
 def test_keys_are_those_of_the_cache(stack: Stack, http: Http, key: str) -> None:
     """Both views take the same spellings of a key, and name the same entry by it."""
     for tail, name in (("/b", "/b"), ("%2Fb", "/b"), ("%252Fb", "%2Fb"), ("+b", "+b"),
-                       ("%20b", " b"), ("%D0%BA", "к"), ("%3F%23", "?#"), (":@!$&'()*,;=", ":@!$&'()*,;=")):
+                       ("%20b", " b"), ("%D0%BA", "к"), ("%3F%23", "?#"),
+                       (":@!$&'()*,;=", ":@!$&'()*,;=")):
         answer = http.put(f"/raw/{key}{tail}", b"x", [TEXT])
         check_stored(answer, key + name, "text/plain", 1)
         assert http.get(f"/cache/{key}{tail}").json()["key"] == key + name

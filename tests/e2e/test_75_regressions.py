@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 import fcgi
-from checks import check_envelope, check_json, check_problem
+from checks import check_envelope, check_json, check_problem, value_text
 from harness import SANITIZED, Larder, Redis, Stack, eventually
 from proxy import Link, Relay
 
@@ -183,6 +183,16 @@ def test_what_was_not_sent_waits_for_the_next_connection(new_redis: NewRedis,
             os.kill(worker, signal.SIGCONT)
             assert connection.read_response().status == 200
     assert redis.ask("DBSIZE") == 20
+
+
+def test_a_merge_into_json_with_white_space_around_it(stack: Stack, key: str) -> None:
+    """White space before another program's JSON made a merge throw all of it away."""
+    for stored, result in ((b' {"a":1}\n', b'{"a":1,"b":2}'), (b"\t{}", b'{"b":2}'),
+                           (b" 5 ", b'{"b":2}'),
+                           (b'\r\n{ "a" : 1.0 }\r\n', b'{ "a" : 1.0,"b":2 }')):
+        stack.redis.ask("SET", key, stored)
+        answer = stack.larder.fastcgi("PATCH", f"/cache/{key}", b'{"value":{"b":2}}')
+        assert value_text(answer.body) == stack.redis.ask("GET", key) == result
 
 
 def test_json_by_its_suffix_is_json(stack: Stack, key: str) -> None:

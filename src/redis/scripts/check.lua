@@ -1,7 +1,8 @@
--- After an entry with an idle time was read: whether it is alive, and its renewal.
+-- After an entry with an idle time was read: whether it is alive, and its renewal if it was read for
+-- its own sake.
 -- KEYS[1]   the entry; KEYS[2..] the tags it carries
 -- ARGV[1]   its header as it was read
--- ARGV[2]   its idle time in milliseconds
+-- ARGV[2]   its idle time in milliseconds; 0: do not renew it
 -- ARGV[3]   when it ends, in milliseconds of Redis's time; 0: never
 -- ARGV[4..] the nonces it carries
 -- Gives 0 if a tag has another nonce by now or the end is over; else the milliseconds to the end
@@ -20,6 +21,7 @@ if ARGV[3] ~= '0' then
   left = tonumber(ARGV[3]) - now
   if left <= 0 then return 0 end
 end
+if idle == 0 then return { left, -1, now } end
 -- The header of an entry with an idle time is its alone: it has an id.
 if redis.call('GETRANGE', KEYS[1], 0, #ARGV[1] - 1) ~= ARGV[1] then return { left, -1, now } end
 if left >= 0 and left < idle then idle = left end
