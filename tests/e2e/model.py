@@ -10,7 +10,7 @@ from __future__ import annotations
 import base64
 import json
 import re
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from functools import lru_cache
 
 from expect import STAMP, STRING, Etag, Etags, Expected, Identity, Part, Parts, Span, seconds_left
@@ -19,6 +19,7 @@ from mergepatch import merge_text
 Media = tuple[str, str]  # type and coding; the latter may be empty
 
 INT64 = range(-2**63, 2**63)
+A_YEAR_S = 31536000  # what never expires may still be replaced
 HEADER_MARK = b"\0larder1 "
 CODING_SUFFIXES = ("-gzip", "-br", "-zstd", "-deflate", "-x-gzip", "-bzip2", "-x-bzip2", ";gzip")
 
@@ -128,11 +129,13 @@ def _is_malformed(condition: str) -> bool:
 class Model:
     """All entries, and what has become of tags."""
 
-    def __init__(self, etags: Etags, default_ttl: int) -> None:
+    def __init__(self, etags: Etags, default_ttl: int, client_caching: bool) -> None:
         self.etags = etags
         self.default_ttl = default_ttl
+        self.client_caching = client_caching
         self.entries: dict[str, Entry] = {}  # dead ones too: Redis keeps them
         self.invalidations: dict[str, int] = {}
+        self.hits = self.misses = 0
 
     # --- what there is -----------------------------------------------------------------------
 
@@ -145,19 +148,20 @@ class Model:
         entry = self.entries.get(key)
         return entry if entry is not None and self.is_alive(entry) else None
 
-    def _load(self, key: str, now: Span) -> Entry | Outcome | None:
-        """Reads an entry, which renews it; or what prevents that."""
+    def _load(self, key: str) -> Entry | Outcome | None:
+        """The entry, for who needs to know what it is; or what prevents that."""
         entry = self.find(key)
-        if entry is None:
-            return None
-        if not entry.is_string:
+        if entry is not None and not entry.is_string:
             return Outcome(409, "wrong-type")
-        if entry.idle:
-            entry.expiry = self._first_expiry(entry.idle, entry.end, now)
         return entry
+
+    def _renew(self, entry: Entry, now: Span) -> None:
+        """It is used, by a read or by a change."""
+        entry.expiry = self._first_expiry(entry.idle, entry.end, now)
 
     @staticmethod
     def _first_expiry(idle: int, end: Span | None, now: Span) -> Span | None:
+        """When an entry goes that is used now and then no more."""
         if not idle:
             return end
         asleep = (now[0] + idle, now[1] + idle)
@@ -201,13 +205,16 @@ class Model:
         """GET and HEAD, of either representation."""
         if refused := self._refuse(when):
             return refused
-        entry = self._load(key, now)
+        entry = self._load(key)
         if isinstance(entry, Outcome):
             return entry
         if entry is None:
+            self.misses += 1
             return Outcome(404, "key-not-found")
+        self._renew(entry, now)
         if when.if_match is not None and not self._names(when.if_match, entry, False):
             return Outcome(412, "precondition-failed", etag=entry.identity)
+        self.hits += 1
         same = when.if_none_match is not None and self._names(when.if_none_match, entry, True)
         return Outcome(304 if same else 200, entry=entry, etag=entry.identity)
 
@@ -216,7 +223,7 @@ class Model:
         if refused := self._refuse(when):
             return refused
         if when:
-            entry = self._load(key, now)
+            entry = self._load(key)
             if isinstance(entry, Outcome):
                 return entry
             if failed := self._judge(entry, when):
@@ -235,7 +242,7 @@ class Model:
         if refused := self._refuse(when):
             return refused
         if when:
-            entry = self._load(key, now)
+            entry = self._load(key)
             if isinstance(entry, Outcome):
                 return entry
             if failed := self._judge(entry, when):
@@ -251,7 +258,7 @@ class Model:
         """PATCH; `ttl`: None leaves it, 0 removes it."""
         if refused := self._refuse(when):
             return refused
-        entry = self._load(key, now)
+        entry = self._load(key)
         if isinstance(entry, Outcome):
             return entry
         if failed := self._judge(entry, when):
@@ -264,7 +271,8 @@ class Model:
             entry.body = merge_text(entry.body.decode().strip(" \t\n\r"), value.decode()).encode()
         if ttl is not None:
             entry.end = (now[0] + ttl, now[1] + ttl) if ttl else None
-            entry.expiry = self._first_expiry(entry.idle, entry.end, now)
+        if value is not None or ttl is not None:
+            self._renew(entry, now)
         return Outcome(200, entry=entry, shows_ttl=ttl, etag=entry.identity)
 
     def count(self, key: str, by: int, initial: int, ttl: int, when: Conditions,
@@ -272,7 +280,7 @@ class Model:
         """POST to a counter."""
         if refused := self._refuse(when):
             return refused
-        entry = self._load(key, now)
+        entry = self._load(key)
         if isinstance(entry, Outcome):
             return entry
         if failed := self._judge(entry, when):
@@ -288,6 +296,7 @@ class Model:
         if total not in INT64:
             return Outcome(409, "counter-overflow")
         entry.body = b"%d" % total
+        self._renew(entry, now)
         return Outcome(200, entry=entry, etag=entry.identity)
 
     # --- operations on many ------------------------------------------------------------------
@@ -329,8 +338,11 @@ class Model:
             "ETag": [b'"', Etag(entry.identity), b'"'],
             "Cache-Control": [b"private, no-cache"],
             "Cache-Status": [b"larder; hit"]}
-        if entry.expiry is not None:
-            fields["Cache-Status"] = [b"larder; hit; ttl=", seconds_left(entry.expiry, now)]
+        left = None if entry.expiry is None else seconds_left(entry.expiry, now)
+        if left is not None:
+            fields["Cache-Status"] = [b"larder; hit; ttl=", left]
+        if self.client_caching:
+            fields["Cache-Control"] = [b"private, max-age=", left or b"%d" % A_YEAR_S]
         groups = [t for t in entry.tags if t.isascii()]
         if groups:
             fields["Cache-Groups"] = [", ".join(map(structured, groups)).encode()]
@@ -374,7 +386,15 @@ class Model:
             b',"size":%d' % len(entry.body), *self._life(outcome, now), b',"timestamp":"', STAMP,
             b'"}'], fields)
 
-    def batch_result(self, key: str | None, outcome: Outcome, reads: bool, now: Span) -> Parts:
+    @staticmethod
+    def answer_many(members: Parts, minimal: bool) -> Expected:
+        """Of a DELETE of many entries; `members` begin the document."""
+        if minimal:
+            return Expected(204, [], {"Preference-Applied": [b"return=minimal"]})
+        return Expected(200, [*members, b',"timestamp":"', STAMP, b'"}'], {
+            "Content-Type": [b"application/json"], "X-Content-Type-Options": [b"nosniff"]})
+
+    def batch_result(self, key: str | None, outcome: Outcome, now: Span) -> Parts:
         """Of one operation in a batch."""
         if outcome.slug:
             parts: list[Part] = [b'{"status":%d,"type":"/errors/%s","title":'
@@ -382,12 +402,14 @@ class Model:
                                  STRING]
             if key is not None:
                 parts += [b',"key":', quoted(key)]
+            if outcome.etag is not None:
+                parts += [b',"etag":"\\"', Etag(outcome.etag), b'\\""']
             return [*parts, b"}"]
         assert key is not None
         parts = [b'{"status":%d,"key":' % outcome.status, quoted(key)]
         if outcome.entry is None:
             return [*parts, b',"deleted":true}']
-        if outcome.status == 200 or not reads:
+        if outcome.status != 304:
             parts += [*self._value(outcome.entry), *self._life(outcome, now)]
         return [*parts, b',"etag":"\\"', Etag(outcome.entry.identity), b'\\""}']
 
@@ -458,8 +480,3 @@ def put_back(entry: Entry, shown_ttl: int | None, default_ttl: int) -> Written:
         body = value_text(entry)
     ttl = default_ttl if shown_ttl is None else shown_ttl
     return Written(body, entry.media, ttl, entry.idle, tuple(entry.tags))
-
-
-def snapshot(entry: Entry) -> Entry:
-    """A copy, to be asked after the entry has changed."""
-    return replace(entry, tags=dict(entry.tags))

@@ -6,173 +6,80 @@ Everything but the clock follows from the seed, so a difference comes again by t
 from __future__ import annotations
 
 import json
-import random
 import time
-from collections import deque
+from collections import Counter, deque
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
-from typing import Any
-from urllib.parse import quote, quote_plus
+from urllib.parse import quote
 
-import fcgi
-from expect import Etags, Expected, Part, Span, compare, show
-from harness import Larder, Stack
-from model import (Conditions, Entry, Model, Outcome, Written, is_json, is_text, put_back, quoted,
-                   structured)
-from rawhttp import Answer, Header, Http, build
+from dice import BYTES, CODINGS, FOREIGN, IDLES, KEYS, PREFIXES, TAGS, TTLS, TYPES, Dice
+from expect import Etags, Expected, Part, Parts, Span, compare, show
+from harness import Stack
+from model import Conditions, Entry, Model, Outcome, Written, put_back, quoted, structured
+from rawhttp import Header
+from refusals import JSON_MEDIA, PATCH_MEDIA, REFUSALS, STRANGE_PATHS
+from ways import Answered, Request, Way, open_way
 
-# How larderd is set up; each is a walk of its own.
+# A machine with much to do is no difference; an answer that never comes is one.
+_PATIENT = {"LARDER_REDIS_TIMEOUT": "10000"}
+
+# How larderd is set up; each is a walk of its own. In the last one, workers come and go as well.
 VARIANTS: Mapping[str, Mapping[str, str]] = {
-    "plain": {},
-    "prefixed": {"KEY_PREFIX": "app[1]*:"},
-    "endless": {"DEFAULT_TTL": "0"},
+    "plain": _PATIENT,
+    "prefixed": {**_PATIENT, "KEY_PREFIX": "app[1]*:"},
+    "endless": {**_PATIENT, "DEFAULT_TTL": "0", "LARDER_CLIENT_CACHING": "yes",
+                "LARDER_MAX_REQUESTS": "700"},
 }
-
-KEYS = ("a", "a/b", "user:1", "user:2", "é", "e\u0301", "日本/語", "with space", "100%+1", "q?x=1&y#z",
-        "*[x]?\\^", '"quote"~.-_')
-PREFIXES = ("a", "user:", "user:2", "é", "日本/", "with ", "100%+", "q?", "*", "*[x]?\\", "none", "bad")
-TAGS = ("red", "a b", 'q"\\', "größe", "product-7")
 
 # A name in Redis that no request can reach, since it is no key.
 NO_KEY = "bad//name"
 
-JSON_MEDIA: Header = ("Content-Type", "application/json")
-PATCH_MEDIA: Header = ("Content-Type", "application/merge-patch+json")
+# The methods of a Walk, and how often each is taken.
+ACTS = {
+    "read": 280, "put": 170, "put_raw": 80, "patch": 110, "delete": 60, "count": 80, "batch": 90,
+    "put_back": 30, "invalidate": 15, "remove_prefix": 12, "clear": 3, "list_keys": 8,
+    "refused": 40, "strange_path": 5, "foreign": 45, "evict_tag": 10, "forget_scripts": 10,
+    "expire": 20, "audit": 10,
+}
 
-SCALARS = ("null", "true", "false", "0", "-0", "1", "1.0", "-7", "1e400", "1E+2", "18446744073709551616",
-           '""', '"x"', '"123"', '"\\u00e9"', '"é\\n\\/\\""', '"\\ud83d\\ude00"', '"\\u0000"')
-INTEGERS = ("0", "5", "-7", "41", "9223372036854775807", "9223372036854775800", "-9223372036854775808")
-LARGE = ('"' + "x" * 20000 + '"', '"' + "ü" * 35000 + '"', "[" + "1.50," * 4000 + "0]")
-NAMES = ("a", "b", "c", "dé", "\\u0061", "")
-BLANKS = ("", "", "", " ", "\n ", "\t")
-
-# Long enough not to run out during the longest walk.
-TTLS = (("7200", 7200), ("7200.0", 7200), ('"7200"', 7200), ("72e2", 7200), ("86400", 86400),
-        ("31536000", 31536000))
-BAD_SECONDS = ("0", "-1", "1.5", '"x"', "true", "31536001", "[]", '"07200"')
-IDLES = (5000, 9000)
-
-TYPES = ("text/plain", "text/plain; charset=utf-8", "application/json", "image/png",
-         'multipart/form-data; boundary="a b"')
-CODINGS = ("gzip", "br", "gzip, br")
-BYTES = (b"", b"text", "größe €".encode(), b"\x00\xff\xfe", b'{"a":1}', b"5", b"\0larder1 ",
-         b'\0larder1 {"idle":0}\nx', b'\0larder1 {"type":"a/b"}\nx\xff', bytes(range(256)),
-         b"\xe2\x80\xa8\x7f\r\n\t", b"b" * 20000, bytes(70000))
-
-# What other programs write: text, JSON with white space around it, bytes, nothing.
-FOREIGN = (b"text", b"", b'  {"a": 1, "b":[null]}\n', b" 12 ", b"12", b"-5", b"-0", b"007", b"1.5", b"\xff\xfe",
-           b"NaN", "größe".encode(), b'"quoted"', b"null", b'{"a":1', b"\0", b"\0larder1 no header\n",
-           b'\0larder1 {"idle":0}\nx', b'\0larder1 {"tags":{"red":"0"}}\n5', b"y" * 16384,
-           b" " * 16384 + b"1")
-
-Answered = Answer | fcgi.Response
+HISTORY_SHOWN = 25
 
 
 class Difference(Exception):
     """The service and the model disagree."""
 
 
-@dataclass(slots=True)
-class Request:
-    """A request before it is known which way it goes."""
-
-    method: str
-    target: str
-    headers: Sequence[Header] = ()
-    body: bytes | None = None
-
-    def __str__(self) -> str:
-        fields = "".join(f" | {name}: {value}" for name, value in self.headers)
-        body = "" if self.body is None else f" | {self.body[:200]!r}"
-        if self.body is not None and len(self.body) > 200:
-            body += f" ({len(self.body)} bytes)"
-        return f"{self.method} {self.target}{fields}{body}"
-
-
-class HttpWay:
-    """Through a web server, on one kept connection."""
-
-    def __init__(self, name: str, http: Http) -> None:
-        self.name = name
-        self._http = http
-
-    def ask(self, request: Request) -> Answered:
-        """One request and its answer."""
-        body = request.body
-        if body is None and request.method not in ("GET", "HEAD", "DELETE"):
-            body = b""
-        data = build(request.method, request.target, request.headers, body)
-        return self._http.exchange(data, request.method == "HEAD")
-
-    def close(self) -> None:
-        """Closes the connection."""
-        self._http.close()
-
-
-class FastcgiWay:
-    """Without a web server, on one kept connection."""
-
-    name = "fastcgi"
-
-    def __init__(self, larder: Larder) -> None:
-        self._connection = larder.connect()
-
-    def ask(self, request: Request) -> Answered:
-        """One request and its answer."""
-        params = {"CONTENT_TYPE": ""}
-        for name, value in request.headers:
-            known = name == "Content-Type"
-            params["CONTENT_TYPE" if known else "HTTP_" + name.upper().replace("-", "_")] = value
-        return self._connection.request(request.method, request.target, request.body or b"",
-                                        params=params, keep=True)
-
-    def close(self) -> None:
-        """Closes the connection."""
-        self._connection.close()
-
-
-Judge = Callable[[Span], Expected]
-
-
-@dataclass(slots=True)
 class Walk:
     """One walk: the service, the model and what happened so far."""
 
-    stack: Stack
-    variant: str
-    seed: int
-    number: int = 0
-    random: random.Random = field(init=False)
-    etags: Etags = field(default_factory=Etags)
-    model: Model = field(init=False)
-    history: deque[tuple[int, Sequence[str], str]] = field(
-        default_factory=lambda: deque(maxlen=2000))
-
-    def __post_init__(self) -> None:
-        environment = VARIANTS[self.variant]
-        self.random = random.Random(self.seed)
-        self.model = Model(self.etags, int(environment.get("DEFAULT_TTL", "3600")))
+    def __init__(self, stack: Stack, variant: str, seed: int) -> None:
+        environment = VARIANTS[variant]
+        self.variant = variant
+        self.seed = seed
+        self.number = 0  # of the operation
+        self.counts: Counter[tuple[str, int]] = Counter()  # answers, by act and status
+        self.slowest_s = 0.0
+        self._act = ""
+        self._dice = Dice(seed)
+        self._etags = Etags()
+        self._model = Model(self._etags, int(environment.get("DEFAULT_TTL", "3600")),
+                            "LARDER_CLIENT_CACHING" in environment)
+        self._history: deque[tuple[int, Sequence[str], str]] = deque(maxlen=2000)
         self._prefix = environment.get("KEY_PREFIX", "").encode()
-        self._redis = self.stack.redis.client()
-        fronts = self.stack.fronts.values()
-        self._ways = [*(HttpWay(f.kind, f.http()) for f in fronts), FastcgiWay(self.stack.larder)]
-        self._acts = [act for act, _ in WEIGHTS]
-        self._weights = [weight for _, weight in WEIGHTS]
+        self._redis = stack.redis.client()
+        self._direct = open_way(stack, "fastcgi")
+        self._ways = [self._direct, *(open_way(stack, front) for front in stack.fronts)]
         if self._prefix:
             self._redis.ask("SET", "bystander", "1")
 
-    _prefix: bytes = field(init=False)
-    _redis: Any = field(init=False)
-    _ways: list[HttpWay | FastcgiWay] = field(init=False)
-    _acts: list[Callable[[Walk], None]] = field(init=False)
-    _weights: list[int] = field(init=False)
-
     def go(self, operations: int) -> None:
         """Does so many operations; raises Difference at the first that differs."""
+        acts, weights = list(ACTS), list(ACTS.values())
         try:
             for self.number in range(1, operations + 1):
-                self.random.choices(self._acts, self._weights)[0](self)
+                self._act = self._dice.random.choices(acts, weights)[0]
+                getattr(self, self._act)()
             self.audit()
+            self._audit_statistics()
         finally:
             self._redis.close()
             for way in self._ways:
@@ -180,308 +87,211 @@ class Walk:
 
     # --- asking and judging ------------------------------------------------------------------
 
-    def exchange(self, keys: Sequence[str], request: Request, judge: Judge,
-                 way: HttpWay | FastcgiWay | None = None) -> Answered:
+    def _ask(self, keys: Sequence[str], request: Request, judge: Callable[[Span], Expected],
+             way: Way | None = None) -> Answered:
         """Sends a request and holds the answer against what the model says."""
-        way = way or self.random.choice(self._ways)
+        way = way or self._dice.pick(self._ways)
         self._note(keys, f"{way.name}: {request}")
         before = time.time()
         answer = way.ask(request)
-        expected = judge((before, time.time()))
-        faults = compare(expected, answer, request.method == "HEAD", self.etags)
+        after = time.time()
+        self.slowest_s = max(self.slowest_s, after - before)
+        expected = judge((before, after))
+        faults = compare(expected, answer, request.method == "HEAD", self._etags)
         if faults:
             self._fail(keys, faults, expected, answer)
+        self.counts[self._act, answer.status] += 1
         return answer
 
     def _note(self, keys: Sequence[str], text: str) -> None:
-        self.history.append((self.number, keys, text))
+        """Keeps it for the account of a difference; without keys it concerns all."""
+        self._history.append((self.number, keys, text))
 
     def _fail(self, keys: Sequence[str], faults: Sequence[str], expected: Expected | None = None,
               answer: Answered | None = None) -> None:
-        related = [f"  {number:6} {text}" for number, touched, text in self.history
-                   if not touched or not keys or set(touched) & set(keys)]
+        related = [f"  {number:6} {text}" for number, touched, text in self._history
+                   if not touched or not keys or not set(touched).isdisjoint(keys)]
         lines = [f"operation {self.number} of seed {self.seed}, variant {self.variant}:", *faults]
         if expected is not None and answer is not None:
-            fields = "".join(f"\n    {k}: {show(v)}" for k, v in sorted(expected.fields.items()))
+            wanted = "".join(f"\n    {k}: {show(v)}" for k, v in sorted(expected.fields.items()))
             got = "".join(f"\n    {k}: {v}" for k, v in answer.headers)
-            lines += [f"expected: {expected.status} {show(expected.body)[:3000]}{fields}",
+            lines += [f"expected: {expected.status} {show(expected.body)[:3000]}{wanted}",
                       f"got: {answer.status} {answer.body[:3000]!r}{got}"]
-        lines += ["the last on these keys, and on all:", *related[-25:],
-                  f"again: make model SEED={self.seed} VARIANT={self.variant} "
-                  f"OPERATIONS={self.number}"]
+        lines += ["what came before, on the same keys and on all:", *related[-HISTORY_SHOWN:],
+                  "again: make model "
+                  f"SEED={self.seed} VARIANT={self.variant} OPERATIONS={self.number}"]
         raise Difference("\n".join(lines))
 
     def _name(self, key: str) -> bytes:
         """The entry's name in Redis."""
         return self._prefix + key.encode()
 
-    # --- dice --------------------------------------------------------------------------------
+    def _tag_name(self, tag: str) -> bytes:
+        """The name in Redis of what larder knows of a tag."""
+        return self._prefix + b"\xfftag:" + tag.encode()
 
-    def maybe(self, percent: int) -> bool:
-        """True so often."""
-        return self.random.random() * 100 < percent
+    # --- conditions --------------------------------------------------------------------------
 
-    def key(self) -> str:
-        """A key; some are met more often, so that something happens to them."""
-        return KEYS[min(self.random.randrange(len(KEYS)), self.random.randrange(len(KEYS)))]
-
-    def path(self, form: str, key: str) -> str:
-        """A target that names the key, in one of its spellings."""
-        spelled = quote(key, safe="/" if self.maybe(70) else "")
-        if self.maybe(5):
-            spelled = "".join(f"%{byte:02x}" for byte in key.encode())
-        return f"/{form}/{spelled}"
-
-    def tags(self) -> tuple[str, ...]:
-        """No tag, or some."""
-        if self.maybe(65):
-            return ()
-        return tuple(self.random.sample(TAGS, self.random.randint(1, 3)))
-
-    def blank(self) -> str:
-        """White space between tokens of JSON; mostly none."""
-        return self.random.choice(BLANKS)
-
-    def json_text(self, depth: int = 3, scalars: Sequence[str] = SCALARS) -> str:
-        """A JSON value in some spelling."""
-        dice = self.random.random()
-        if depth == 0 or dice < 0.4:
-            return self.random.choice(scalars)
-        count = self.random.randrange(4)
-        if dice < 0.55:
-            items = [self.json_text(depth - 1) for _ in range(count)]
-            return f"[{self.blank()}{(self.blank() + ',' + self.blank()).join(items)}{self.blank()}]"
-        return self.json_object(depth, count)
-
-    def json_object(self, depth: int, count: int) -> str:
-        """An object; now and then with two members of one name."""
-        members = [f'{self.blank()}"{self.random.choice(NAMES)}"{self.blank()}:{self.blank()}'
-                   f"{self.json_text(depth - 1)}{self.blank()}" for _ in range(count)]
-        return "{" + ",".join(members) + self.blank() + "}"
-
-    def value(self) -> str:
-        """The JSON text of a value: scalars, whole numbers, objects, seldom a large one."""
-        dice = self.random.random()
-        if dice < 0.03:
-            return self.random.choice(LARGE)
-        if dice < 0.25:
-            return self.random.choice(INTEGERS)
-        if dice < 0.6:
-            return self.json_object(3, self.random.randint(1, 4))
-        return self.json_text()
-
-    def etag(self, key: str) -> str:
+    def _etag(self, key: str) -> str:
         """The quoted entity tag of the entry, or "none" as long as nobody has seen it."""
-        entry = self.model.find(key)
-        tag = self.etags.get(entry.identity) if entry is not None and entry.is_string else None
+        entry = self._model.find(key)
+        tag = self._etags.get(entry.identity) if entry is not None and entry.is_string else None
         return f'"{tag or "none"}"'
 
-    def condition(self, key: str) -> str:
+    def _condition(self, key: str) -> str:
         """What If-Match or If-None-Match may say."""
-        current = self.etag(key)
-        known = self.etags.known()
-        other = f'"{self.random.choice(known)}"' if known else '"other"'
-        return self.random.choice((
+        current = self._etag(key)
+        known = self._etags.known()
+        other = f'"{self._dice.pick(known)}"' if known else '"other"'
+        return self._dice.pick((
             "*", "*", current, current, current, other, f"W/{current}", f'{current[:-1]}-gzip"',
             f"{other}, {current}", f"{other} ,, W/{current}", f'{current[:-1]}-nonsense"', '""'))
 
-    def conditions(self, key: str, percent: int) -> Conditions:
+    def _conditions(self, key: str, percent: float) -> Conditions:
         """So often a condition, now and then both or a malformed one."""
-        if not self.maybe(percent):
+        if not self._dice.maybe(percent):
             return Conditions()
-        dice = self.random.random()
-        if dice < 0.05:
-            bad = self.random.choice(("x", '"a" "b"', "*, *", "W/", '"open', ","))
-            return Conditions(bad) if self.maybe(50) else Conditions(None, bad)
-        match = self.condition(key) if dice < 0.55 else None
-        none_match = self.condition(key) if dice > 0.5 else None
+        fate = self._dice.random.random()
+        if fate < 0.05:
+            bad = self._dice.pick(("x", '"a" "b"', "*, *", "W/", '"open', ","))
+            return Conditions(bad) if self._dice.maybe(50) else Conditions(None, bad)
+        match = self._condition(key) if fate < 0.55 else None
+        none_match = self._condition(key) if fate > 0.5 else None
         return Conditions(match, none_match)
-
-    def prefer(self) -> list[Header]:
-        """Now and then, Prefer: return=minimal."""
-        if not self.maybe(12):
-            return []
-        return [("Prefer", self.random.choice((
-            "return=minimal", 'respond-async, return="minimal"', "return=representation")))]
 
     # --- reading -----------------------------------------------------------------------------
 
     def read(self) -> None:
         """GET or HEAD of either representation."""
-        key, raw = self.key(), self.maybe(40)
-        when = self.conditions(key, 35)
-        target = self.path("raw" if raw else "cache", key) + ("?x=1" if self.maybe(5) else "")
-        request = Request("HEAD" if self.maybe(25) else "GET", target, condition_headers(when))
-        self.exchange([key], request, lambda now: self.model.answer_read(
-            key, self.model.read(key, when, now), raw, now))
+        key, raw = self._dice.key(), self._dice.maybe(40)
+        when = self._conditions(key, 35)
+        target = self._dice.path("raw" if raw else "cache", key)
+        target += "?x=1" if self._dice.maybe(5) else ""
+        method = "HEAD" if self._dice.maybe(25) else "GET"
+        self._ask([key], Request(method, target, condition_headers(when)), lambda now:
+                  self._model.answer_read(key, self._model.read(key, when, now), raw, now))
 
     def put_back(self) -> None:
-        """What GET gave is put back, often under another key."""
-        key = self.key()
-        answer = self.exchange([key], Request("GET", self.path("cache", key)), lambda now:
-                               self.model.answer_read(
-                                   key, self.model.read(key, Conditions(), now), False, now))
-        entry = self.model.find(key)
+        """What GET gave is put back."""
+        model, key, when = self._model, self._dice.key(), Conditions()
+        answer = self._ask([key], Request("GET", self._dice.path("cache", key)), lambda now:
+                           model.answer_read(key, model.read(key, when, now), False, now))
+        entry = model.find(key)
         if answer.status != 200 or entry is None:
             return
-        ttl = None if entry.end is None else answer.json()["ttl"]
-        what = put_back(entry, ttl, self.model.default_ttl)
-        self.exchange([key], Request("PUT", self.path("cache", key), [JSON_MEDIA], answer.body),
-                      lambda now: self.model.answer_write(
-                          key, self.model.write(key, what, Conditions(), now), "cache", False, now))
+        what = put_back(entry, answer.json()["ttl"], model.default_ttl)
+        self._write(key, Request("PUT", self._dice.path("cache", key), [JSON_MEDIA], answer.body),
+                    lambda now: model.write(key, what, when, now), "cache")
 
     # --- writing -----------------------------------------------------------------------------
 
-    def written(self) -> tuple[dict[str, str], Written]:
-        """What a PUT asks for, as the members of its document and as the model takes it."""
-        members: dict[str, str] = {}
-        what = Written(b"", ttl=self.model.default_ttl)
-        if self.maybe(80):
-            members["value"] = self.value()
-            what.body = members["value"].encode()
-        else:
-            self._spell_bytes(members, what)
-        if self.maybe(40):
-            members["ttl"], what.ttl = self.random.choice(TTLS)
-        elif self.maybe(10):
-            members["ttl"] = "null"
-        if self.maybe(12):
-            what.idle = self.random.choice(IDLES)
-            members["idle"] = str(what.idle)
-        what.tags = self.tags()
-        if what.tags or self.maybe(10):
-            twice = (*what.tags, *what.tags[:1])
-            members["tags"] = "[" + ", ".join(quoted(t).decode() for t in twice) + "]"
-        if self.maybe(5):
-            members["timestamp"] = '"whenever"'
-        return members, what
-
-    def _spell_bytes(self, members: dict[str, str], what: Written) -> None:
-        """Bytes as a string: with a media type, or as base64 without one."""
-        what.body = self.random.choice(BYTES)
-        entry = Entry(what.body, ("", ""))
-        if self.maybe(75):
-            what.media = (self.random.choice(TYPES),
-                          self.random.choice(CODINGS) if self.maybe(20) else "")
-            members["content_type"] = quoted(what.media[0]).decode()
-            if what.media[1]:
-                members["content_encoding"] = quoted(what.media[1]).decode()
-        if what.media is not None and is_text(what.body) and self.maybe(70):
-            members["value"] = quoted(entry.body.decode()).decode()
-            if self.maybe(50):
-                members["encoding"] = '"utf-8"'
-        else:
-            members["value"] = json.dumps(base64_text(what.body))
-            members["encoding"] = '"base64"'
-
-    def document(self, members: Mapping[str, str]) -> bytes:
-        """An object of these members in some order and spelling."""
-        names = list(members)
-        self.random.shuffle(names)
-        parts = []
-        for name in names:
-            shown = f"\\u{ord(name[0]):04x}{name[1:]}" if self.maybe(2) else name
-            parts.append(f'{self.blank()}"{shown}"{self.blank()}:{self.blank()}{members[name]}'
-                         f"{self.blank()}")
-        return ("{" + ",".join(parts) + "}").encode()
+    def _write(self, key: str, request: Request, change: Callable[[Span], Outcome],
+               form: str) -> None:
+        minimal = is_minimal(request.headers)
+        self._ask([key], request, lambda now:
+                  self._model.answer_write(key, change(now), form, minimal, now))
 
     def put(self) -> None:
         """PUT /cache/{key}."""
-        key = self.key()
-        members, what = self.written()
-        if self.maybe(5):
+        key = self._dice.key()
+        members, what = self._dice.written(self._model.default_ttl)
+        if self._dice.maybe(5):
             members["key"] = quoted(key).decode()
-        when, prefer = self.conditions(key, 30), self.prefer()
-        request = Request("PUT", self.path("cache", key),
-                          [JSON_MEDIA, *condition_headers(when), *prefer], self.document(members))
-        self.exchange([key], request, lambda now: self.model.answer_write(
-            key, self.model.write(key, what, when, now), "cache", is_minimal(prefer), now))
+        when = self._conditions(key, 30)
+        headers = [JSON_MEDIA, *condition_headers(when), *self._dice.prefer()]
+        request = Request("PUT", self._dice.path("cache", key), headers,
+                          self._dice.document(members))
+        self._write(key, request, lambda now: self._model.write(key, what, when, now), "cache")
 
     def put_raw(self) -> None:
         """PUT /raw/{key}."""
-        key = self.key()
-        what = Written(self.random.choice(BYTES), ("application/octet-stream", ""),
-                       self.model.default_ttl)
-        headers: list[Header] = []
-        if self.maybe(80):
-            what.media = (self.random.choice(TYPES), "")
-            headers.append(("Content-Type", what.media[0]))
-        if self.maybe(20) and what.media is not None:
-            what.media = (what.media[0], self.random.choice(CODINGS))
-            headers.append(("Content-Encoding", what.media[1]))
+        key = self._dice.key()
+        what, headers = self._raw_written()
         query = []
-        if self.maybe(40):
-            what.ttl = self.random.choice(TTLS)[1]
+        if self._dice.maybe(40):
+            what.ttl = self._dice.pick(TTLS)[1]
             query.append(f"ttl={what.ttl}")
-        if self.maybe(15):
-            what.idle = self.random.choice(IDLES)
+        if self._dice.maybe(15):
+            what.idle = self._dice.pick(IDLES)
             query.append(f"idle={what.idle}")
-        what.tags = tuple(tag for tag in self.tags() if tag.isascii())
-        if what.tags:
-            headers.append(("Cache-Groups", ", ".join(map(structured, what.tags))))
-        when, prefer = self.conditions(key, 25), self.prefer()
-        target = self.path("raw", key) + ("?" + "&".join(query) if query else "")
-        request = Request("PUT", target, [*headers, *condition_headers(when), *prefer], what.body)
-        self.exchange([key], request, lambda now: self.model.answer_write(
-            key, self.model.write(key, what, when, now), "raw", is_minimal(prefer), now))
+        target = self._dice.path("raw", key) + ("?" + "&".join(query) if query else "")
+        when = self._conditions(key, 25)
+        headers += [*condition_headers(when), *self._dice.prefer()]
+        self._write(key, Request("PUT", target, headers, what.body),
+                    lambda now: self._model.write(key, what, when, now), "raw")
+
+    def _raw_written(self) -> tuple[Written, list[Header]]:
+        """Bytes with the fields that say what they are."""
+        headers: list[Header] = []
+        kind, coding = "application/octet-stream", ""
+        if self._dice.maybe(80):
+            kind = self._dice.pick(TYPES)
+            headers.append(("Content-Type", kind))
+        if self._dice.maybe(20):
+            coding = self._dice.pick(CODINGS)
+            headers.append(("Content-Encoding", coding))
+        tags = tuple(tag for tag in self._dice.tags() if tag.isascii())
+        if tags:
+            headers.append(("Cache-Groups", ", ".join(map(structured, tags))))
+        what = Written(self._dice.pick(BYTES), (kind, coding), self._model.default_ttl, tags=tags)
+        return what, headers
 
     def patch(self) -> None:
         """PATCH: the ttl, a merge, both or nothing."""
-        key = self.key()
+        key = self._dice.key()
         members: dict[str, str] = {}
+        value: bytes | None = None
         ttl: int | None = None
-        if self.maybe(80):
-            text = self.json_object(3, self.random.randrange(4))
-            members["value"] = text if self.maybe(85) else self.json_text()
-            if members["value"] == "null":
-                members["value"] = "{}"
-        if self.maybe(35):
-            members["ttl"], ttl = self.random.choice((*TTLS, ("null", 0)))
-        value = members["value"].encode() if "value" in members else None
-        when, prefer = self.conditions(key, 25), self.prefer()
-        media = PATCH_MEDIA if self.maybe(70) else JSON_MEDIA
-        request = Request("PATCH", self.path("cache", key),
-                          [media, *condition_headers(when), *prefer], self.document(members))
-        self.exchange([key], request, lambda now: self.model.answer_write(
-            key, self.model.patch(key, value, ttl, when, now), "cache", is_minimal(prefer), now))
+        if self._dice.maybe(80):
+            text = self._dice.json_object(self._dice.random.randrange(4))
+            other = self._dice.json_text()
+            members["value"] = other if self._dice.maybe(15) and other != "null" else text
+            value = members["value"].encode()
+        if self._dice.maybe(35):
+            members["ttl"], ttl = self._dice.pick((*TTLS, ("null", 0)))
+        when = self._conditions(key, 25)
+        media = PATCH_MEDIA if self._dice.maybe(70) else JSON_MEDIA
+        headers = [media, *condition_headers(when), *self._dice.prefer()]
+        request = Request("PATCH", self._dice.path("cache", key), headers,
+                          self._dice.document(members))
+        self._write(key, request,
+                    lambda now: self._model.patch(key, value, ttl, when, now), "cache")
 
     def delete(self) -> None:
         """DELETE of either representation."""
-        key = self.key()
-        form = "raw" if self.maybe(30) else "cache"
-        when, prefer = self.conditions(key, 40), self.prefer()
-        request = Request("DELETE", self.path(form, key), [*condition_headers(when), *prefer])
-        self.exchange([key], request, lambda now: self.model.answer_write(
-            key, self.model.remove(key, when, now), form, is_minimal(prefer), now))
+        key = self._dice.key()
+        form = "raw" if self._dice.maybe(30) else "cache"
+        when = self._conditions(key, 40)
+        headers = [*condition_headers(when), *self._dice.prefer()]
+        self._write(key, Request("DELETE", self._dice.path(form, key), headers),
+                    lambda now: self._model.remove(key, when, now), form)
 
     def count(self) -> None:
         """POST /counters/{key}."""
-        key = self.key()
+        key = self._dice.key()
         members: dict[str, str] = {}
-        by, initial, ttl = 1, 0, self.model.default_ttl
-        if self.maybe(60):
-            by = self.random.choice((0, 1, 2, -3, 10, 2**63 - 1, -2**63, 2**53 + 1))
+        by, initial, ttl = 1, 0, self._model.default_ttl
+        if self._dice.maybe(60):
+            by = self._dice.pick((0, 1, 2, -3, 10, 2**63 - 1, -2**63, 2**53 + 1))
             members["by"] = str(by)
-        if self.maybe(30):
-            initial = self.random.choice((0, 1, 100, -100, 2**63 - 2))
+        if self._dice.maybe(30):
+            initial = self._dice.pick((0, 1, 100, -100, 2**63 - 2))
             members["initial"] = str(initial)
-        if self.maybe(30):
-            members["ttl"], ttl = self.random.choice(TTLS)
-        body = self.document(members) if members or self.maybe(50) else None
-        when, prefer = self.conditions(key, 20), self.prefer()
-        request = Request("POST", self.path("counters", key),
-                          [JSON_MEDIA, *condition_headers(when), *prefer], body)
-        self.exchange([key], request, lambda now: self.model.answer_write(
-            key, self.model.count(key, by, initial, ttl, when, now), "counters",
-            is_minimal(prefer), now))
+        if self._dice.maybe(30):
+            members["ttl"], ttl = self._dice.pick(TTLS)
+        body = self._dice.document(members) if members or self._dice.maybe(50) else None
+        when = self._conditions(key, 20)
+        headers = [JSON_MEDIA, *condition_headers(when), *self._dice.prefer()]
+        self._write(key, Request("POST", self._dice.path("counters", key), headers, body),
+                    lambda now: self._model.count(key, by, initial, ttl, when, now), "counters")
 
     # --- batches -----------------------------------------------------------------------------
 
     def batch(self) -> None:
-        """POST /batch; most of its operations meet on a few keys."""
-        keys = [self.key() for _ in range(self.random.randint(1, 3))]
-        items = [self._batch_item(self.random.choice(keys))
-                 for _ in range(self.random.randint(1, 9))]
+        """POST /batch; its operations meet on few keys."""
+        keys = [self._dice.key() for _ in range(self._dice.random.randint(1, 3))]
+        items = [self._operation(self._dice.pick(keys))
+                 for _ in range(self._dice.random.randint(1, 9))]
         body = b'{"operations":[' + b", ".join(document for document, _ in items) + b"]}"
 
         def judge(now: Span) -> Expected:
@@ -492,166 +302,162 @@ class Walk:
                 "Content-Type": [b"application/json"], "Cache-Control": [b"no-store"],
                 "X-Content-Type-Options": [b"nosniff"]})
 
-        self.exchange(keys, Request("POST", "/batch", [JSON_MEDIA], body), judge)
+        self._ask(keys, Request("POST", "/batch", [JSON_MEDIA], body), judge)
 
-    def _batch_item(self, key: str) -> tuple[bytes, Callable[[Span], Sequence[Part]]]:
-        """An operation, and what the model makes of it."""
-        model = self.model
-        when = self.conditions(key, 25)
+    def _operation(self, key: str) -> tuple[bytes, Callable[[Span], Parts]]:
+        """One of a batch, and what the model makes of it."""
+        model, when = self._model, self._conditions(key, 25)
         members = {"key": quoted(key).decode()}
         if when.if_match is not None:
             members["if_match"] = json.dumps(when.if_match)
         if when.if_none_match is not None:
             members["if_none_match"] = json.dumps(when.if_none_match)
-        dice = self.random.random()
-        if dice < 0.04:
-            return self._bad_item(key)
-        if dice < 0.45:
-            return self.document({**members, "method": '"GET"'}), lambda now: model.batch_result(
-                key, model.read(key, when, now), True, now)
-        if dice < 0.6:
-            return self.document({**members, "method": '"DELETE"'}), lambda now: model.batch_result(
-                key, model.remove(key, when, now), False, now)
-        more, what = self.written()
-        document = self.document({**members, **more, "method": '"PUT"'})
-        return document, lambda now: model.batch_result(
-            key, model.write(key, what, when, now), False, now)
+        fate = self._dice.random.random()
+        what = Written(b"")
+        if fate < 0.04:
+            return self._bad_operation(key)
+        if fate < 0.45:
+            members["method"] = '"GET"'
+        elif fate < 0.6:
+            members["method"] = '"DELETE"'
+        else:
+            more, what = self._dice.written(model.default_ttl)
+            members |= {**more, "method": '"PUT"'}
 
-    def _bad_item(self, key: str) -> tuple[bytes, Callable[[Span], Sequence[Part]]]:
-        """An operation that is refused, and the others aren't."""
+        def result(now: Span) -> Parts:
+            if fate < 0.45:
+                outcome = model.read(key, when, now)
+            elif fate < 0.6:
+                outcome = model.remove(key, when, now)
+            else:
+                outcome = model.write(key, what, when, now)
+            self.counts["operations of batches", outcome.status] += 1
+            return model.batch_result(key, outcome, now)
+
+        return self._dice.document(members), result
+
+    def _bad_operation(self, key: str) -> tuple[bytes, Callable[[Span], Parts]]:
+        """One that is refused, while the others aren't."""
         name = quoted(key).decode()
-        members, status, slug, shown = self.random.choice((
+        members, status, slug, shown = self._dice.pick((
             ({"method": '"PUT"', "key": name, "value": "1", "ttl": "0"}, 422, "invalid-ttl", True),
             ({"method": '"PUT"', "key": name}, 422, "schema-violation", True),
-            ({"method": '"GET"', "key": name, "if_match": "null"}, 400, "invalid-precondition", True),
+            ({"method": '"GET"', "key": name, "if_match": "null"}, 400, "invalid-precondition",
+             True),
             ({"method": '"POST"', "key": name}, 422, "schema-violation", False),
             ({"method": '"GET"'}, 422, "schema-violation", False),
             ({"method": '"GET"', "key": '"a//b"'}, 400, "invalid-key", False),
             ({"method": '"GET"', "key": name, "tll": "1"}, 422, "unknown-field", False)))
-        return self.document(members), lambda now: self.model.batch_result(
-            key if shown else None, Outcome(status, slug), False, now)
+        outcome = Outcome(status, slug)
+        return self._dice.document(members), lambda now: self._model.batch_result(
+            key if shown else None, outcome, now)
 
     # --- more than one entry -----------------------------------------------------------------
 
     def invalidate(self) -> None:
         """DELETE /cache?tag=."""
-        tag, prefer = self.random.choice(TAGS), self.prefer()
+        tag, prefer = self._dice.pick(TAGS), self._dice.prefer()
 
         def judge(_: Span) -> Expected:
-            self.model.invalidate(tag)
-            body: list[Part] = [b'{"invalidated":true,"tag":', quoted(tag)]
-            expected = answer_many(body, is_minimal(prefer))
+            self._model.invalidate(tag)
+            expected = self._model.answer_many(
+                [b'{"invalidated":true,"tag":', quoted(tag)], is_minimal(prefer))
             if tag.isascii():
                 expected.fields["Cache-Group-Invalidation"] = [structured(tag).encode()]
             return expected
 
-        self.exchange([], Request("DELETE", f"/cache?tag={self._query(tag)}", prefer), judge)
-
-    def _query(self, text: str) -> str:
-        return quote_plus(text) if self.maybe(50) else quote(text, safe="")
+        self._ask([], Request("DELETE", f"/cache?tag={self._dice.query(tag)}", prefer), judge)
 
     def remove_prefix(self) -> None:
         """DELETE /cache?prefix=."""
-        prefix, prefer = self.random.choice(PREFIXES), self.prefer()
-
-        def judge(_: Span) -> Expected:
-            body: list[Part] = [b'{"deleted":%d' % self.model.remove_prefix(prefix)]
-            return answer_many(body, is_minimal(prefer))
-
-        self.exchange([], Request("DELETE", f"/cache?prefix={self._query(prefix)}", prefer), judge)
+        prefix, prefer = self._dice.pick(PREFIXES), self._dice.prefer()
+        self._ask([], Request("DELETE", f"/cache?prefix={self._dice.query(prefix)}", prefer),
+                  lambda _: self._model.answer_many(
+                      [b'{"deleted":%d' % self._model.remove_prefix(prefix)], is_minimal(prefer)))
 
     def clear(self) -> None:
         """DELETE /cache."""
         def judge(_: Span) -> Expected:
-            self.model.entries.clear()
-            return answer_many([b'{"cleared":true'], False)
+            self._model.entries.clear()
+            return self._model.answer_many([b'{"cleared":true'], False)
 
-        self.exchange([], Request("DELETE", "/cache"), judge)
+        self._ask([], Request("DELETE", "/cache"), judge)
 
     def list_keys(self) -> None:
         """GET /keys, page by page: none that is alive is left out, none that isn't there is in."""
-        prefix = self.random.choice(("", "", *PREFIXES))
-        limit = self.random.choice((1, 3, 1000))
+        prefix = self._dice.pick(("", "", *PREFIXES))
+        limit = self._dice.pick((1, 3, 1000))
         listed: set[str] = set()
         cursor: str | None = ""
         while cursor is not None:
-            target = f"/keys?limit={limit}&prefix={self._query(prefix)}&cursor={cursor}"
-            request = Request("GET", target)
+            request = Request("GET", f"/keys?limit={limit}&prefix={self._dice.query(prefix)}"
+                                     f"&cursor={cursor}")
             self._note([], str(request))
-            answer = self.random.choice(self._ways).ask(request)
-            document = answer.json()
-            link = answer.header("Link")
-            cursor = document["cursor"]
-            if answer.status != 200 or list(document) != ["keys", "cursor"] or \
-                    (link is None) != (cursor is None):
+            answer = self._dice.pick(self._ways).ask(request)
+            if answer.status != 200 or list(answer.json()) != ["keys", "cursor"]:
                 self._fail([], [f"{answer}"])
-            listed.update(document["keys"])
-        there = {key for key, entry in self.model.entries.items()
+            listed.update(answer.json()["keys"])
+            cursor = answer.json()["cursor"]
+            if (answer.header("Link") is None) != (cursor is None):
+                self._fail([], [f"{answer}"])
+        self.counts[self._act, 200] += 1
+        there = {key for key, entry in self._model.entries.items()
                  if entry.is_string and key.startswith(prefix) and key != NO_KEY}
-        alive = {key for key in there if self.model.find(key) is not None}
+        alive = {key for key in there if self._model.find(key) is not None}
         if not alive <= listed <= there:
-            self._fail([], [f"/keys lists {listed}; alive {alive}; there {there}"])
+            self._fail([], [f"/keys lists {listed}; alive: {alive}; in Redis: {there}"])
 
     # --- what is refused ---------------------------------------------------------------------
 
     def refused(self) -> None:
         """Requests that are wrong in one way each; nothing changes."""
-        key = self.key()
-        request, status, slug = self.random.choice(REFUSALS)
-        target = request.target.replace("{key}", quote(key, safe=""))
-        body = request.body
+        key = self._dice.key()
+        request, status, slug = self._dice.pick(REFUSALS)
         has_key = "{key}" in request.target
-        sent = Request(request.method, target, request.headers, body)
+        target = request.target.replace("{key}", quote(key, safe=""))
 
         def judge(_: Span) -> Expected:
-            expected = self.model.problem(status, slug, key if has_key else None)
-            if request.method == "PATCH" and status == 415 and slug == "unsupported-media-type":
+            expected = self._model.problem(status, slug, key if has_key else None)
+            if request.method == "PATCH" and status == 415:
                 expected.fields["Accept-Patch"] = [b"application/merge-patch+json"]
             return expected
 
-        self.exchange([key], sent, judge)
+        self._ask([key], Request(request.method, target, request.headers, request.body), judge)
 
-    def strange_paths(self) -> None:
-        """Paths that are no key, straight to larderd: web servers refuse some on their own."""
-        target, slug = self.random.choice((
-            ("/cache/", "invalid-key"), ("/raw/", "invalid-key"), ("/cache/a//b", "malformed-path"),
-            ("/cache/%", "malformed-path"), ("/cache/..", "malformed-path"),
-            ("/cache/%2e", "malformed-path"), ("/cache/%FF", "invalid-key"),
-            ("/cache/%00", "invalid-key"), ("/cache/" + "x" * 513, "key-too-long")))
-        method = self.random.choice(("GET", "PUT", "DELETE"))
-        self.exchange([], Request(method, target), lambda now: self.model.problem(400, slug, None),
-                      self._ways[-1])
+    def strange_path(self) -> None:
+        """Paths that name no key."""
+        target, slug = self._dice.pick(STRANGE_PATHS)
+        method = self._dice.pick(("GET", "PUT", "DELETE"))
+        self._ask([], Request(method, target), lambda _: self._model.problem(400, slug, None),
+                  self._direct)
 
     # --- behind larderd's back ---------------------------------------------------------------
 
     def foreign(self) -> None:
         """Another program writes into Redis."""
-        key = self.key() if self.maybe(90) else NO_KEY
+        key = self._dice.key() if self._dice.maybe(90) else NO_KEY
         name = self._name(key)
-        if self.maybe(15):
-            self._note([key], f"redis: DEL, RPUSH {key}")
+        if self._dice.maybe(15):
+            self._note([key], f"redis: DEL and RPUSH {key}")
             self._redis.ask("DEL", name)
             self._redis.ask("RPUSH", name, "1")
-            self.model.entries[key] = Entry(is_string=False)
+            self._model.entries[key] = Entry(is_string=False)
             return
-        body = self.random.choice(FOREIGN)
-        entry = Entry(body)
-        life: tuple[str | int, ...] = ()
+        entry = Entry(self._dice.pick(FOREIGN))
+        life = ("EX", 7200) if self._dice.maybe(40) else ()
+        self._note([key], f"redis: SET {key} {entry.body[:100]!r} {life}")
         before = time.time()
-        if self.maybe(40):
-            life = ("EX", 7200)
-        self._note([key], f"redis: SET {key} {body[:100]!r} {life}")
-        self._redis.ask("SET", name, body, *life)
+        self._redis.ask("SET", name, entry.body, *life)
         if life:
             entry.end = entry.expiry = (before + 7200, time.time() + 7200)
-        self.model.entries[key] = entry
+        self._model.entries[key] = entry
 
     def evict_tag(self) -> None:
         """Redis evicts what larder knows of a tag."""
-        tag = self.random.choice(TAGS)
-        self._note([], f"redis: UNLINK the nonce of {tag}")
-        self._redis.ask("UNLINK", self._prefix + b"\xfftag:" + tag.encode())
-        self.model.invalidate(tag)
+        tag = self._dice.pick(TAGS)
+        self._note([], f"redis: UNLINK of the tag {tag}")
+        self._redis.ask("UNLINK", self._tag_name(tag))
+        self._model.invalidate(tag)
 
     def forget_scripts(self) -> None:
         """Redis loses larder's scripts, as at a restart."""
@@ -660,59 +466,60 @@ class Walk:
 
     def expire(self) -> None:
         """An entry's time is over."""
-        key = self.key()
-        self._note([key], f"redis: {key} expires")
-        self._redis.ask("PEXPIREAT", self._name(key), "1")
-        self.model.entries.pop(key, None)
+        key = self._dice.key()
+        self._note([key], f"redis: PEXPIREAT {key} 1")
+        self._redis.ask("PEXPIREAT", self._name(key), 1)
+        self._model.entries.pop(key, None)
+
+    # --- what Redis has ----------------------------------------------------------------------
 
     def audit(self) -> None:
         """What is in Redis is what the model has: JSON entries are their text and nothing else, and
-        no tag's nonce goes before an entry that needs it."""
-        self._note([], "audit")
+        no tag goes before an entry that needs it."""
         for key in (*KEYS, NO_KEY):
-            fault = self._audit_entry(key, self.model.entries.get(key))
+            fault = self._audit_entry(key, self._model.entries.get(key))
             if fault:
                 self._fail([key], [f"in Redis, {key}: {fault}"])
         if self._prefix and self._redis.ask("GET", "bystander") != b"1":
             self._fail([], ["an entry of another user of this Redis was touched"])
 
+    def _audit_statistics(self) -> None:
+        """Hits and misses are counted exactly, each read of a batch too."""
+        stats = self._direct.ask(Request("GET", "/stats")).json()
+        counted, known = (stats["hits"], stats["misses"]), (self._model.hits, self._model.misses)
+        if counted != known:
+            self._fail([], [f"hits and misses are {counted}, not {known}"])
+
     def _audit_entry(self, key: str, entry: Entry | None) -> str:
+        """What is wrong with it, or nothing."""
         name = self._name(key)
         if entry is None or not entry.is_string:
             kind = self._redis.ask("TYPE", name)
             return "" if kind == ("none" if entry is None else "list") else f"type {kind}"
-        before = time.time()
-        left: int = self._redis.ask("PTTL", name)
-        stored: bytes | None = self._redis.ask("GET", name)
-        if stored is None:
-            return "not there"
+        stored: bytes = self._redis.ask("GET", name) or b""
         if not entry.has_header and stored != entry.body:
             return f"{stored[:200]!r} instead of {entry.body[:200]!r}"
         if entry.has_header and not (stored.startswith(b"\0larder1 {")
                                      and stored.endswith(b"}\n" + entry.body)):
             return f"{stored[:200]!r} instead of a header and {entry.body[:200]!r}"
-        if entry.expiry is None:
-            if left != -1:
-                return f"expires in {left} ms instead of never"
-        elif not (entry.expiry[0] - time.time() - 0.1) * 1000 <= left \
-                <= (entry.expiry[1] - before + 0.1) * 1000:
+        return self._audit_life(name, entry)
+
+    def _audit_life(self, name: bytes, entry: Entry) -> str:
+        slack_s = 0.1
+        before = time.time()
+        left: int = self._redis.ask("PTTL", name)
+        if entry.expiry is None and left != -1:
+            return f"expires in {left} ms instead of never"
+        if entry.expiry is not None and not (entry.expiry[0] - time.time() - slack_s) * 1000 \
+                <= left <= (entry.expiry[1] - before + slack_s) * 1000:
             return f"expires in {left} ms instead of {entry.expiry[1] - before:.3f} s"
-        return self._audit_tags(entry) if self.model.is_alive(entry) else ""
-
-    def _audit_tags(self, entry: Entry) -> str:
-        for tag in entry.tags:
-            left: int = self._redis.ask("PTTL", self._prefix + b"\xfftag:" + tag.encode())
-            too_short = left >= 0 and (
-                entry.end is None or left < (entry.end[0] - time.time()) * 1000)
-            if left == -2 or too_short:
-                return f"its tag {tag} lives {left} ms, less than the entry"
+        for tag in entry.tags if self._model.is_alive(entry) else ():
+            tag_left: int = self._redis.ask("PTTL", self._tag_name(tag))
+            too_short = tag_left >= 0 and (
+                entry.end is None or tag_left < (entry.end[0] - time.time()) * 1000)
+            if tag_left == -2 or too_short:
+                return f"its tag {tag} has {tag_left} ms, less than the entry"
         return ""
-
-
-def base64_text(body: bytes) -> str:
-    """RFC 4648, part 4."""
-    import base64
-    return base64.b64encode(body).decode()
 
 
 def condition_headers(when: Conditions) -> list[Header]:
@@ -725,101 +532,6 @@ def condition_headers(when: Conditions) -> list[Header]:
     return headers
 
 
-def is_minimal(prefer: Sequence[Header]) -> bool:
-    """Whether the field asks for no body."""
-    return any("minimal" in value for _, value in prefer)
-
-
-def answer_many(begin: Sequence[Part], minimal: bool) -> Expected:
-    """Of a DELETE of many entries."""
-    from expect import STAMP
-    if minimal:
-        return Expected(204, [], {"Preference-Applied": [b"return=minimal"]})
-    return Expected(200, [*begin, b',"timestamp":"', STAMP, b'"}'], {
-        "Content-Type": [b"application/json"], "X-Content-Type-Options": [b"nosniff"]})
-
-
-def _put(body: bytes | None, *headers: Header) -> Request:
-    return Request("PUT", "/cache/{key}", headers or [JSON_MEDIA], body)
-
-
-def _put_raw(query: str, *headers: Header) -> Request:
-    return Request("PUT", "/raw/{key}" + query, headers, b"x")
-
-
-def _patch(body: bytes, media: Header = PATCH_MEDIA) -> Request:
-    return Request("PATCH", "/cache/{key}", [media], body)
-
-
-def _count(body: bytes) -> Request:
-    return Request("POST", "/counters/{key}", [JSON_MEDIA], body)
-
-
-def _batch(body: bytes) -> Request:
-    return Request("POST", "/batch", [JSON_MEDIA], body)
-
-
-REFUSALS: tuple[tuple[Request, int, str], ...] = (
-    (_put(None), 400, "body-required"),
-    (_put(b"{"), 400, "invalid-json"),
-    (_put(b'{"value":NaN}'), 400, "invalid-json"),
-    (_put(b"[" * 200 + b"]" * 200), 400, "too-deep"),
-    (_put(b"[]"), 422, "schema-violation"),
-    (_put(b'{"ttl":7200}'), 422, "schema-violation"),
-    (_put(b'{"value":1,"value":2}'), 400, "duplicate-field"),
-    (_put(b'{"value":1,"tll":2}'), 422, "unknown-field"),
-    (_put(b'{"value":1,"key":"another"}'), 422, "key-mismatch"),
-    (_put(b'{"value":1,"content_type":"a/b"}'), 422, "schema-violation"),
-    (_put(b'{"value":"1","content_type":"nothing"}'), 422, "schema-violation"),
-    (_put(b'{"value":"*","encoding":"base64"}'), 422, "schema-violation"),
-    (_put(b'{"value":"x","content_encoding":"gzip"}'), 422, "schema-violation"),
-    (_put(b'{"value":1,"tags":["a\\n"]}'), 422, "invalid-tag"),
-    (_put(b'{"value":1,"tags":"a"}'), 422, "invalid-tag"),
-    (_put(b'{"value":1,"tags":[' + b",".join(b'"%d"' % i for i in range(33)) + b"]}"),
-     422, "invalid-tag"),
-    (_put(b'{"value":1}', ("Content-Type", "text/plain")), 415, "unsupported-media-type"),
-    (_put(b'{"value":1}', JSON_MEDIA, ("Content-Encoding", "gzip")), 415,
-     "unsupported-content-coding"),
-    *((_put(b'{"value":1,"ttl":%s}' % text.encode()), 422, "invalid-ttl") for text in BAD_SECONDS),
-    *((_put(b'{"value":1,"idle":%s}' % text.encode()), 422, "invalid-idle")
-      for text in BAD_SECONDS),
-    (Request("PUT", "/cache/{key}?ttl=7200", [JSON_MEDIA], b'{"value":1}'), 400,
-     "unknown-parameter"),
-    (Request("DELETE", "/cache/{key}?x"), 400, "unknown-parameter"),
-    (Request("DELETE", "/raw/{key}?tag=red"), 400, "unknown-parameter"),
-    (_put_raw("?ttl=0"), 422, "invalid-ttl"),
-    (_put_raw("?ttl="), 422, "invalid-ttl"),
-    (_put_raw("?idle=1.5"), 422, "invalid-idle"),
-    (_put_raw("?tll=7200"), 400, "unknown-parameter"),
-    (_put_raw("?ttl=7200&ttl=7200"), 400, "invalid-parameter"),
-    (_put_raw("", ("Cache-Groups", '"a" "b"')), 400, "invalid-field"),
-    (_put_raw("", ("Cache-Groups", "a, b")), 400, "invalid-field"),
-    (_put_raw("", ("Cache-Groups", '""')), 422, "invalid-tag"),
-    (_put_raw("", ("Content-Type", "nothing")), 400, "invalid-field"),
-    (_put_raw("", ("Content-Encoding", "a b")), 400, "invalid-field"),
-    (_patch(b'{"value":null}'), 422, "schema-violation"),
-    (_patch(b'{"tags":[]}'), 422, "unknown-field"),
-    (_patch(b'{"ttl":0}'), 422, "invalid-ttl"),
-    (_patch(b"{}", ("Content-Type", "text/plain")), 415, "unsupported-media-type"),
-    (_count(b'{"by":1.5}'), 422, "schema-violation"),
-    (_count(b'{"by":9223372036854775808}'), 422, "schema-violation"),
-    (_count(b'{"value":1}'), 422, "unknown-field"),
-    (_count(b'{"ttl":-1}'), 422, "invalid-ttl"),
-    (Request("DELETE", "/cache?prefix="), 400, "invalid-parameter"),
-    (Request("DELETE", "/cache?tag="), 400, "invalid-parameter"),
-    (Request("DELETE", "/cache?prefix=a&tag=red"), 400, "invalid-parameter"),
-    (Request("DELETE", "/cache?key=a"), 400, "unknown-parameter"),
-    (Request("DELETE", "/cache?tag=" + "x" * 129), 422, "invalid-tag"),
-    (Request("GET", "/keys?limit=0"), 400, "invalid-parameter"),
-    (Request("GET", "/keys?cursor=x"), 400, "invalid-parameter"),
-    (_batch(b'{"operations":[]}'), 422, "schema-violation"),
-    (_batch(b'{"operations":{}}'), 422, "schema-violation"),
-    (_batch(b"[]"), 422, "schema-violation"),
-)
-
-WEIGHTS: tuple[tuple[Callable[[Walk], None], int], ...] = (
-    (Walk.read, 280), (Walk.put, 170), (Walk.put_raw, 80), (Walk.patch, 110), (Walk.delete, 60),
-    (Walk.count, 80), (Walk.batch, 90), (Walk.put_back, 30), (Walk.invalidate, 15),
-    (Walk.remove_prefix, 12), (Walk.clear, 3), (Walk.list_keys, 8), (Walk.refused, 40),
-    (Walk.strange_paths, 5), (Walk.foreign, 45), (Walk.evict_tag, 10), (Walk.forget_scripts, 10),
-    (Walk.expire, 20), (Walk.audit, 10))
+def is_minimal(headers: Sequence[Header]) -> bool:
+    """Whether the request asks for an answer without a body."""
+    return any(name == "Prefer" and "minimal" in value for name, value in headers)
