@@ -95,6 +95,16 @@ def test_operations_are_the_routes(stack: Stack, http: Http) -> None:
     assert {o.id for o in DOCUMENT.operations} == set(routes) - {"other"}
 
 
+@pytest.mark.parametrize("kind", FRONTS)
+def test_paths_are_those_of_a_shared_host(kind: str) -> None:
+    """The pattern that a shared host takes from conf/ has every path but "/"."""
+    text = (SRCDIR / "conf" / f"{kind}.conf").read_text()
+    patterns = re.findall(r"^ *# +.*(\^/\(cache.*\))(?:\"| \{)", text, re.M)
+    assert len(patterns) == 1
+    for path in DOCUMENT.root["paths"]:
+        assert path == "/" or re.search(patterns[0], path.replace("{key}", "k")), path
+
+
 def test_problems_are_the_errors() -> None:
     """Every error is described, with its status, and no other is."""
     types = DOCUMENT.root["components"]["schemas"]["ProblemType"]["oneOf"]
@@ -189,7 +199,7 @@ def test_page_needs_nobody_else(http: Http) -> None:
     page, policy = page_of(http)
     assert len(page.encode()) < 40_000
     assert not re.findall(r"(?:https?:)?//(?!www\.w3\.org/2000/svg)[\w.-]+\.\w", page)
-    assert not re.findall(r"@import|url\(|\bimport\b|\bsrc=", page)
+    assert not re.findall(r"@import|\burl\(|\bimport\b|\bsrc=", page)
     assert policy["default-src"] == "'none'" and policy["connect-src"] == "'self'"
     for name in ("base-uri", "form-action", "frame-ancestors"):
         assert policy[name] == "'none'", name
