@@ -319,7 +319,7 @@ static enum step fail_rest(struct request *r, struct batch *batch, enum error e,
         if (item->state == ITEM_DONE)
             continue;
         item->op.outcome_unknown =
-            item->state == ITEM_RUNNING && !nothing_left && op_may_have_written(&item->op);
+            item->state == ITEM_RUNNING && op_may_have_written(&item->op, !nothing_left);
         maybe_written = maybe_written || item->op.outcome_unknown;
         finish_item(batch, item, e);
     }

@@ -34,8 +34,9 @@ enum step single_commit(struct request *r) {
 }
 
 static enum step ask(struct request *r, struct op_context *context) {
-    if (single_begin(r) != OK)
-        return STEP_ANSWER;
+    enum error e = single_begin(r);
+    if (e != OK)
+        return op_may_have_written(&r->op, false) ? problem_outcome(r, e, true) : STEP_ANSWER;
     op_append(&r->op, context);
     return single_commit(r);
 }
@@ -74,7 +75,7 @@ bool single_done(struct request *r, enum step *step) {
     struct op_context context = single_context(r);
     *step = STEP_ANSWER;
     if (r->call.error != OK) {
-        bool maybe_written = !r->call.outcome_known && op_may_have_written(&r->op);
+        bool maybe_written = op_may_have_written(&r->op, !r->call.outcome_known);
         *step = problem_outcome(r, r->call.error, maybe_written);
         return false;
     }

@@ -8,18 +8,22 @@ static const struct {
     op_append_step *append;
     op_take_step *take;
     unsigned replies;
-    bool writes; /* it may have changed something even if its replies never come */
+    enum {
+        READS,
+        WRITES, /* it may have changed something even if its replies never come */
+        WROTE,  /* the step before it has */
+    } effect;
 } phases[OP_PHASES] = {
-    [OP_LOAD] = {op_append_load, op_take_load, 2, false},
-    [OP_RELOAD] = {op_append_reload, op_take_load, 2, false},
-    [OP_CHECK] = {op_append_check, op_take_check, 1, false},
-    [OP_PREPARE] = {op_append_prepare, op_take_prepare, 1, false},
-    [OP_SET] = {op_append_set, op_take_set, 1, true},
-    [OP_CREATE] = {op_append_create, op_take_create, 1, true},
-    [OP_GUARD] = {op_append_guard, op_take_guard, 1, true},
-    [OP_UNLINK] = {op_append_unlink, op_take_unlink, 1, true},
-    [OP_UNLINKED] = {op_append_unlinked, op_take_unlinked, 1, true},
-    [OP_ADD] = {op_append_add, op_take_add, 1, true},
+    [OP_LOAD] = {op_append_load, op_take_load, 2, READS},
+    [OP_RELOAD] = {op_append_reload, op_take_load, 2, READS},
+    [OP_CHECK] = {op_append_check, op_take_check, 1, READS},
+    [OP_PREPARE] = {op_append_prepare, op_take_prepare, 1, READS},
+    [OP_SET] = {op_append_set, op_take_set, 1, WRITES},
+    [OP_CREATE] = {op_append_create, op_take_create, 1, WRITES},
+    [OP_GUARD] = {op_append_guard, op_take_guard, 1, WRITES},
+    [OP_UNLINK] = {op_append_unlink, op_take_unlink, 1, WRITES},
+    [OP_UNLINKED] = {op_append_unlinked, op_take_unlinked, 1, WROTE},
+    [OP_ADD] = {op_append_add, op_take_add, 1, WRITES},
 };
 
 bool op_done(struct op *op, enum error e) {
@@ -42,7 +46,8 @@ bool op_refused(struct op *op, const struct op_context *context, const struct re
     op->distrust = e == OK;
     if (e == OK)
         e = E_BACKEND_ERROR;
-    op->outcome_unknown = e == E_BACKEND_ERROR && phases[op->phase].writes;
+    /* An error that is in the table says that its command did nothing. */
+    op->outcome_unknown = op_may_have_written(op, e == E_BACKEND_ERROR);
     return op_done(op, e);
 }
 
@@ -103,8 +108,8 @@ void op_keep_replies(struct op_context *context) {
     context->keep_replies = false;
 }
 
-bool op_may_have_written(const struct op *op) {
-    return phases[op->phase].writes;
+bool op_may_have_written(const struct op *op, bool sent) {
+    return phases[op->phase].effect == WROTE || (sent && phases[op->phase].effect == WRITES);
 }
 
 bool op_changes_later(const struct op *op) {

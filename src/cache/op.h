@@ -111,8 +111,9 @@ bool op_take(struct op *op, struct op_context *context, const struct reply **nex
 /* To be called before the call is begun again, after every op_take of the round. */
 void op_keep_replies(struct op_context *context);
 
-/* The call failed as a whole, with its error: whether this operation may have written. */
-bool op_may_have_written(const struct op *op);
+/* The call failed as a whole, or could not begin: whether this operation may have written. `sent`:
+ * the commands of its present step may have reached Redis. */
+bool op_may_have_written(const struct op *op, bool sent);
 
 /* It changes the entry, but not by its present step, whose commands go with those of others: what is
  * to come after it must wait for it. */
