@@ -163,8 +163,10 @@ void op_append_add(struct op *op, struct op_context *context) {
 bool op_take_add(struct op *op, struct op_context *context, const struct reply *first) {
     if (first->type == REPLY_INTEGER && first->integer == 0)
         return op_next(op, OP_LOAD);
-    if (first->type == REPLY_INTEGER)
-        return op_done(op, first->integer == 1 ? E_NOT_AN_INTEGER : E_COUNTER_OVERFLOW);
+    if (first->type == REPLY_INTEGER && first->integer == 1)
+        return op_done(op, E_NOT_AN_INTEGER);
+    if (first->type == REPLY_INTEGER && first->integer == 2)
+        return op_done(op, E_COUNTER_OVERFLOW);
     if (first->type != REPLY_ARRAY || first->integer != 2 || first[1].type != REPLY_STRING ||
         first[2].type != REPLY_INTEGER)
         return op_refused(op, context, first);
@@ -324,7 +326,7 @@ static bool guarded(struct op *op) {
 }
 
 bool op_take_guard(struct op *op, struct op_context *context, const struct reply *first) {
-    if (first->type != REPLY_INTEGER)
+    if (first->type != REPLY_INTEGER || first->integer < 0 || first->integer > 1)
         return op_refused(op, context, first);
     if (first->integer == 1)
         return guarded(op);
