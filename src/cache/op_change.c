@@ -26,9 +26,10 @@ static int64_t first_expiry(const struct entry *entry, int64_t expiry) {
     return idle;
 }
 
+/* The ttl is shown as it was given. */
 static void note_expiry(struct op *op) {
     int64_t first = first_expiry(&op->found, op->expiry);
-    op->left = op->expiry > 0 ? op->expiry : -1;
+    op->left = op->expiry > 0 ? op->ttl * 1000 : -1;
     op->fresh = first > 0 ? first : -1;
 }
 
