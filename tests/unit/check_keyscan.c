@@ -35,7 +35,8 @@ START_TEST(prefix_is_literal_in_the_pattern) {
     for (size_t i = 0; i < COUNT_OF(rows); i++) {
         (void)snprintf(rig.config.key_prefix, sizeof(rig.config.key_prefix), "%s",
                        rows[i].key_prefix);
-        struct slice pattern = keyscan_pattern(&rig.request.arena, slice_of(rows[i].key_prefix), slice_of(rows[i].prefix));
+        struct slice pattern = keyscan_pattern(&rig.request.arena, slice_of(rows[i].key_prefix),
+                                               slice_of(rows[i].prefix));
         ck_assert_msg(slice_eq(pattern, slice_of(rows[i].pattern)), "%.*s instead of %s",
                       (int)pattern.n, pattern.p, rows[i].pattern);
     }
@@ -48,7 +49,8 @@ START_TEST(longest_pattern_has_room) {
     memset(prefix, '*', sizeof(prefix));
     memset(rig.config.key_prefix, '?', KEY_PREFIX_MAX);
     rig.config.key_prefix[KEY_PREFIX_MAX] = '\0';
-    struct slice pattern = keyscan_pattern(&rig.request, (struct slice){prefix, sizeof(prefix)});
+    struct slice pattern = keyscan_pattern(&rig.request.arena, slice_of(rig.config.key_prefix),
+                                           (struct slice){prefix, sizeof(prefix)});
     ck_assert_uint_eq(pattern.n, 2 * (KEY_MAX + KEY_PREFIX_MAX) + 1);
     ck_assert_int_eq(pattern.p[pattern.n - 1], '*');
     ck_assert_int_eq(pattern.p[pattern.n - 3], '\\');
