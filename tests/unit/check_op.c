@@ -352,7 +352,7 @@ static const struct talk talks[] = {
     {.method = "PATCH",
      .body = "{\"ttl\":100}",
      .turns = {{LOAD, "$" IDLE "1\n:31000"},
-               {"EVALSHA check 1 k " IDLE " 60000 0\n", "[3\n:-1\n:60000\n:50000"},
+               {"EVALSHA check 1 k " IDLE " 0 0\n", "[3\n:-1\n:-1\n:50000"},
                {"EVALSHA guard 1 k @ SET 60000 160000 "
                 "\\0larder1 {\"idle\":60,\"end\":150000,\"id\":\"#\"}\\n1\n",
                 ":1"}},
@@ -360,22 +360,30 @@ static const struct talk talks[] = {
     {.method = "PATCH",
      .body = "{\"ttl\":null}",
      .turns = {{LOAD, "$" ENDING "1\n:31000"},
-               {"EVALSHA check 2 k \\xfftag:a " ENDING " 60000 90000 " N2 "\n",
-                "[3\n:40000\n:40000\n:50000"},
+               {"EVALSHA check 2 k \\xfftag:a " ENDING " 0 90000 " N2 "\n",
+                "[3\n:40000\n:-1\n:50000"},
                {"EVALSHA guard 2 k \\xfftag:a @ SET 60000  \\0larder1 {\"tags\":{\"a\":\"" N2
                 "\"},\"idle\":60,\"id\":\"#\"}\\n1 " N2 "\n",
                 ":1"}},
      .answer = ENTRY("\"value\":1,\"ttl\":null,\"idle\":60,\"tags\":[\"a\"]")},
     {.method = "PATCH",
      .body = "{\"value\":2}",
-     .turns =
-         {{LOAD, "$" ENDING "1\n:31000"},
-          {"EVALSHA check 2 k \\xfftag:a " ENDING " 60000 90000 " N2 "\n",
-           "[3\n:40000\n:40000\n:50000"},
-          {"EVALSHA guard 2 k \\xfftag:a @ SET KEEPTTL KEEPTTL \\0larder1 {\"tags\":{\"a\":\"" N2
-           "\"},\"idle\":60,\"end\":90000,\"id\":\"#\"}\\n2 " N2 "\n",
-           ":1"}},
+     .turns = {{LOAD, "$" ENDING "1\n:31000"},
+               {"EVALSHA check 2 k \\xfftag:a " ENDING " 0 90000 " N2 "\n",
+                "[3\n:40000\n:-1\n:50000"},
+               {"EVALSHA guard 2 k \\xfftag:a @ SET 40000 KEEPTTL \\0larder1 {\"tags\":{\"a\":\"" N2
+                "\"},\"idle\":60,\"end\":90000,\"id\":\"#\"}\\n2 " N2 "\n",
+                ":1"}},
      .answer = ENTRY("\"value\":2,\"ttl\":40,\"idle\":60,\"tags\":[\"a\"]")},
+
+    /* Another program's text under the name of a tag is no nonce. */
+    {.method = "PUT",
+     .body = "{\"value\":1,\"tags\":[\"a\"]}",
+     .turns = {{"EVALSHA tags 1 \\xfftag:a 3660000 #\n", "[2\n:5\n$short"}},
+     .answer =
+         "409 {\"type\":\"/errors/wrong-type\",\"title\":\"Conflict\",\"status\":409,"
+         "\"detail\":\"Another program keeps something that is not a string under this key in "
+         "Redis, or something of its own under the name of a tag.\",\"key\":\"k\"}"},
 
     /* --- counting --- */
     {.method = "POST",
@@ -661,9 +669,6 @@ static const struct talk nonsense[] = {
     {.method = "PUT",
      .body = "{\"value\":1,\"tags\":[\"a\"]}",
      .turns = {{"EVALSHA tags 1 \\xfftag:a 3660000 #\n", "[2\n:5\n_"}}},
-    {.method = "PUT",
-     .body = "{\"value\":1,\"tags\":[\"a\"]}",
-     .turns = {{"EVALSHA tags 1 \\xfftag:a 3660000 #\n", "[2\n:5\n$short"}}},
     {.method = "PUT",
      .body = "{\"value\":2}",
      .if_match = "*",
