@@ -1,8 +1,8 @@
 /*
  * POST /batch: many operations, each with the answer it would have had alone. The commands of all
  * of them go to Redis together, so most batches are one round trip. What needs another round gets
- * it, and an operation on a key whose change is still to come waits for that: operations on one
- * key happen in the order they were sent in.
+ * it, and an operation on a key that another before it is not done with waits for that, if one of
+ * them changes it: operations on one key happen in the order they were sent in.
  */
 #include "api/envelope.h"
 #include "api/handlers.h"
@@ -250,11 +250,9 @@ static enum step answer(struct request *r, const struct batch *batch) {
 
 /* --- running --------------------------------------------------------------------------------- */
 
-/* An operation before it has a change of the same entry still to make. */
 static bool must_wait(const struct batch *batch, const struct item *item) {
     for (const struct item *other = batch->items + batch->first; other < item; other++)
-        if (other->state == ITEM_RUNNING && op_changes_later(&other->op) &&
-            slice_eq(other->op.name, item->op.name))
+        if (other->state == ITEM_RUNNING && op_must_wait(&item->op, &other->op))
             return true;
     return false;
 }

@@ -114,9 +114,11 @@ bool op_may_have_written(const struct op *op, bool sent) {
     return phases[op->phase].effect == WROTE || (sent && phases[op->phase].effect == WRITES);
 }
 
-bool op_changes_later(const struct op *op) {
-    /* What SET and UNLINK do is done when they are; anything else may have to go on. */
-    return op->kind != OP_READ && op->phase != OP_SET && op->phase != OP_UNLINK;
+/* A SET is all there is of it. Any other step may have to be followed by another, if only because
+ * its script is missing or its GETRANGE could not tell. */
+bool op_must_wait(const struct op *later, const struct op *earlier) {
+    bool changes = earlier->kind != OP_READ || later->kind != OP_READ;
+    return changes && earlier->phase != OP_SET && slice_eq(earlier->name, later->name);
 }
 
 bool op_asks_for_much(const struct op *op) {

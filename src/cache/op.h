@@ -115,9 +115,9 @@ void op_keep_replies(struct op_context *context);
  * the commands of its present step may have reached Redis. */
 bool op_may_have_written(const struct op *op, bool sent);
 
-/* It changes the entry, but not by its present step, whose commands go with those of others: what is
- * to come after it must wait for it. */
-bool op_changes_later(const struct op *op);
+/* `later` is about the same entry and must not begin before `earlier`, which is under way, is done:
+ * it would see or undo what is not to have happened yet. */
+bool op_must_wait(const struct op *later, const struct op *earlier);
 
 /* Its present step may bring an entry of any size. */
 bool op_asks_for_much(const struct op *op);
