@@ -198,6 +198,10 @@ static void put_failure(struct buf *body, const struct item *item) {
     if (item->op.kind != OP_READ && info->status >= 503)
         buf_put_slice(body, item->op.outcome_unknown ? SLICE(",\"outcome\":\"unknown\"")
                                                      : SLICE(",\"outcome\":\"not-applied\""));
+    if (info->retry_after > 0) {
+        buf_put_slice(body, SLICE(",\"retry_after\":"));
+        buf_put_int(body, info->retry_after);
+    }
     buf_put_char(body, '}');
 }
 
