@@ -26,8 +26,8 @@ static int64_t first_expiry(const struct entry *entry, int64_t expiry) {
     return idle;
 }
 
-/* The same, of an entry whose end stays `left` milliseconds away (-1: it has none): a change is a use,
- * and renews an idle time. */
+/* The same, of an entry whose end stays `left` milliseconds away (-1: it has none): a change is a
+ * use, and renews an idle time. */
 static int64_t kept_expiry(const struct entry *entry, int64_t left) {
     return first_expiry(entry, left > 0 ? left : 0);
 }
@@ -284,8 +284,8 @@ bool op_change(struct op *op, struct op_context *context) {
 static struct slice guard_expiry(const struct op *op, struct number *n) {
     if (op->keeps_expiry && op->entry.idle == 0)
         return SLICE("KEEPTTL");
-    int64_t first = op->keeps_expiry ? kept_expiry(&op->entry, op->left)
-                                     : first_expiry(&op->entry, op->expiry);
+    int64_t first =
+        op->keeps_expiry ? kept_expiry(&op->entry, op->left) : first_expiry(&op->entry, op->expiry);
     return first > 0 ? number_put(n, first) : (struct slice){0};
 }
 
