@@ -222,14 +222,18 @@ def test_page_runs_its_own_script_only(http: Http) -> None:
 if CHROMIUM is not None:
 
     def test_page_in_a_browser(front: Front) -> None:
-        """A browser shows every operation, and finds nothing to complain about."""
+        """A browser shows every operation, and the one that the link names with its examples; it
+        finds nothing to complain about."""
+        linked = max(DOCUMENT.operations, key=lambda o: len(list(o.examples())))
         with tempfile.TemporaryDirectory() as profile:
             done = subprocess.run(
                 [CHROMIUM, "--headless", "--no-sandbox", "--disable-gpu", "--disable-quic",
                  "--no-first-run", "--disable-background-networking", "--disable-component-update",
                  "--disable-sync", f"--user-data-dir={profile}", "--virtual-time-budget=10000",
-                 "--enable-logging=stderr", "--dump-dom", f"{front.url}/docs"],
+                 "--enable-logging=stderr", "--dump-dom", f"{front.url}/docs#{linked.id}"],
                 capture_output=True, text=True, timeout=120, check=False)
         assert not re.findall(r".*CONSOLE.*", done.stderr), done.stderr
         for operation in DOCUMENT.operations:
             assert f'id="{operation.id}"' in done.stdout, done.stdout[-2000:]
+        shown = re.findall(r'<option value="([^"]+)">(\d+) ', done.stdout)
+        assert shown == [(e.name, str(e.status)) for e in linked.examples()]
