@@ -25,6 +25,7 @@ struct service {
     struct stats_row *row; /* this worker's */
     struct store *store;
     const struct route_table *routes;
+    struct turns turns; /* among this worker's operations */
     int64_t now; /* clock_monotonic, read once a turn */
 };
 
