@@ -9,8 +9,8 @@ static const int64_t lease = TURNS_LEASE_MS * NS_PER_MS;
 
 START_TEST(one_has_it_until_it_is_given_back) {
     struct turns turns = {0};
-    int a;
-    int b;
+    const int a = 0;
+    const int b = 0;
     ck_assert(turns_take(&turns, name, &a, 0));
     ck_assert(turns_take(&turns, name, &a, 1));
     ck_assert(!turns_take(&turns, name, &b, 1));
@@ -24,8 +24,8 @@ END_TEST
 
 START_TEST(it_ends_if_it_is_not_used) {
     struct turns turns = {0};
-    int a;
-    int b;
+    const int a = 0;
+    const int b = 0;
     ck_assert(turns_take(&turns, name, &a, 0));
     ck_assert(turns_take(&turns, name, &a, lease - 1));
     ck_assert(!turns_take(&turns, name, &b, lease));
@@ -37,7 +37,7 @@ END_TEST
 
 START_TEST(most_names_have_turns_of_their_own) {
     struct turns turns = {0};
-    int whose[TURNS_SEATS];
+    static const int whose[TURNS_SEATS];
     int taken = 0;
     for (int i = 0; i < TURNS_SEATS; i++)
         taken += turns_take(&turns, (struct slice){(const char *)&i, sizeof(i)}, &whose[i], 0);
