@@ -18,6 +18,8 @@ struct op_context single_context(struct request *r) {
         .call = &r->call,
         .arena = &r->arena,
         .config = r->service->config,
+        .turns = &r->service->turns,
+        .now = r->service->now,
     };
 }
 

@@ -17,6 +17,7 @@ static const struct {
 } phases[OP_PHASES] = {
     [OP_LOAD] = {op_append_load, op_take_load, 2, READS, false},
     [OP_RELOAD] = {op_append_reload, op_take_load, 2, READS, false},
+    [OP_WAIT] = {op_append_wait, op_take_wait, 1, READS, false},
     [OP_CHECK] = {op_append_check, op_take_check, 1, READS, true},
     [OP_PREPARE] = {op_append_prepare, op_take_prepare, 1, READS, true},
     [OP_SET] = {op_append_set, op_take_set, 1, WRITES, false},
@@ -104,7 +105,10 @@ bool op_take(struct op *op, struct op_context *context, const struct reply *firs
         for (unsigned i = 0; i < phases[op->phase].replies; i++)
             *next = replies_next(&context->call->replies, *next);
     }
-    return phases[op->phase].take(op, context, first);
+    bool done = phases[op->phase].take(op, context, first);
+    if (done && op->tries > 0)
+        turns_give_back(context->turns, op->name, op);
+    return done;
 }
 
 void op_keep_replies(struct op_context *context) {

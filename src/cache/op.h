@@ -26,6 +26,7 @@
 #include "base/slice.h"
 #include "cache/condition.h"
 #include "cache/entry.h"
+#include "cache/turns.h"
 #include "redis/store.h"
 
 enum op_kind { OP_READ, OP_WRITE, OP_REMOVE, OP_PATCH, OP_COUNT };
@@ -33,6 +34,7 @@ enum op_kind { OP_READ, OP_WRITE, OP_REMOVE, OP_PATCH, OP_COUNT };
 enum op_phase {
     OP_LOAD,     /* read the entry */
     OP_RELOAD,   /* ... by GET, since GETRANGE could not tell */
+    OP_WAIT,     /* it is another one's turn to read and change the entry */
     OP_CHECK,    /* are its tags alive? a read renews an idle entry */
     OP_PREPARE,  /* nonces for the tags of the new entry, and Redis's time */
     OP_SET,      /* write whatever was there */
@@ -50,8 +52,10 @@ struct op_context {
     struct call *call;
     struct arena *arena; /* what the operation keeps, and its answer, live here */
     const struct config *config;
-    bool keep_replies; /* set by op_take: the replies' bytes are needed on: see op_keep_replies */
-    bool starts_over;  /* set by op_take: nothing that it found so far is needed any more */
+    struct turns *turns; /* among this worker's operations */
+    int64_t now;         /* clock_monotonic */
+    bool keep_replies;   /* set by op_take: the replies' bytes are needed on: see op_keep_replies */
+    bool starts_over;    /* set by op_take: nothing that it found so far is needed any more */
 };
 
 struct op {

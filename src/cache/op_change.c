@@ -181,6 +181,23 @@ bool op_take_add(struct op *op, struct op_context *context, const struct reply *
     return op_done(op, OK);
 }
 
+/* --- turns ----------------------------------------------------------------------------------- */
+
+static bool next_turn(struct op *op, struct op_context *context) {
+    bool mine = turns_take(context->turns, op->name, op, context->now);
+    return op_next(op, mine ? OP_LOAD : OP_WAIT);
+}
+
+/* Comes back when the commands before it have: the next moment at which something may be new. */
+void op_append_wait(struct op *op, struct op_context *context) {
+    (void)op;
+    store_append(context->store, context->call, (struct slice[]){SLICE("PING")}, 1);
+}
+
+bool op_take_wait(struct op *op, struct op_context *context, const struct reply *first) {
+    return first->type == REPLY_STATUS ? next_turn(op, context) : op_refused(op, context, first);
+}
+
 /* --- writing what was read ------------------------------------------------------------------- */
 
 /* The entry with another body; it is another writing, so that a renewal of the old one fails. */
@@ -337,5 +354,8 @@ bool op_take_guard(struct op *op, struct op_context *context, const struct reply
     if (++op->tries == OP_TRIES_MAX)
         return op_done(op, E_CONTENTION);
     context->starts_over = true;
-    return op_next(op, OP_LOAD);
+    /* The entry is not the one that it named any more: to find that out it needs no turn. */
+    if (op->if_match.kind == CONDITION_LIST)
+        return op_next(op, OP_LOAD);
+    return next_turn(op, context);
 }

@@ -25,7 +25,8 @@ struct service {
     struct stats_row *row; /* this worker's */
     struct store *store;
     const struct route_table *routes;
-    int64_t now; /* clock_monotonic, read once a turn */
+    struct turns turns; /* among this worker's operations */
+    int64_t now;        /* clock_monotonic, read once a turn */
 };
 
 /* Header fields that only some handlers look at; p is NULL if absent. */

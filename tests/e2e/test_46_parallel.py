@@ -70,10 +70,11 @@ def test_one_creates(ways: list[Way], key: str) -> None:
 def test_compare_and_swap(ways: list[Way], key: str, more: dict[str, object]) -> None:
     """Who reads, adds one and writes only if nobody else has, again and again, loses nothing."""
     path = f"/cache/{key}"
+    each = EACH if not more else max(EACH // 5, 1)
     statuses: Counter[int] = Counter()
 
     def increment() -> Client:
-        for _ in range(EACH):
+        for _ in range(each):
             status = 412
             while status == 412:
                 found = yield Request("GET", path)
@@ -85,8 +86,8 @@ def test_compare_and_swap(ways: list[Way], key: str, more: dict[str, object]) ->
 
     ways[0].ask(put(path, {"value": 0, **more}))
     run_crowd(ways, [increment() for _ in ways])
-    assert set(statuses) <= {200, 412} and statuses[200] == CLIENTS * EACH
-    assert value_of(ways[0], key) == CLIENTS * EACH
+    assert set(statuses) <= {200, 412} and statuses[200] == CLIENTS * each
+    assert value_of(ways[0], key) == CLIENTS * each
 
 
 @pytest.mark.parametrize("more", ({}, {"tags": ["a", "b"]}, {"idle": 600}),

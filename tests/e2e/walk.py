@@ -57,7 +57,7 @@ class Walk:
         self.seed = seed
         self.number = 0  # of the operation
         self.counts: Counter[tuple[str, int]] = Counter()  # answers, by act and status
-        self.slowest_s = 0.0
+        self.slowest = 0.0, ""  # answer, in seconds
         self._act = ""
         self._dice = Dice(seed)
         self._etags = Etags()
@@ -95,7 +95,7 @@ class Walk:
         before = time.time()
         answer = way.ask(request)
         after = time.time()
-        self.slowest_s = max(self.slowest_s, after - before)
+        self.slowest = max(self.slowest, (after - before, f"{self.number} {way.name}: {request}"))
         expected = judge((before, after))
         faults = compare(expected, answer, request.method == "HEAD", self._etags)
         if faults:
