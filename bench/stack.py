@@ -150,7 +150,7 @@ def private_directory() -> Path:
 
 def clean_environment() -> dict[str, str]:
     """The environment without options of larderd: what is measured is the default."""
-    names = ("REDIS_", "LARDER_", "MAX_", "DEFAULT_TTL", "LISTEN_")
+    names = ("REDIS_", "LARDER_", "MAX_", "DEFAULT_TTL", "KEY_PREFIX", "LISTEN_")
     return {k: v for k, v in os.environ.items() if not k.startswith(names)}
 
 

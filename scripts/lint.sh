@@ -33,7 +33,7 @@ step "clang-format" "$RUN/clang-format.log" clang-format --dry-run -Werror "${al
 step "cppcheck" "$RUN/cppcheck.log" cppcheck --quiet --error-exitcode=1 --inline-suppr \
     --std=c11 -j "$(nproc)" --enable=warning,performance,portability --library=posix \
     -Isrc -I. -DHAVE_CONFIG_H "${folders[@]}"
-read -ra flags <<<"$(pkg-config --cflags fcgi hiredis json-c check 2>/dev/null || true)"
+read -ra flags <<<"$(pkg-config --cflags fcgi hiredis json-c libxxhash nettle check 2>/dev/null || true)"
 export CLANG_TIDY_FLAGS="-std=c17 -include config.h -DLARDER_SYSCONFDIR=\"/etc\" -Isrc -Itests/unit -I. ${flags[*]}"
 # shellcheck disable=SC2016  # expanded by the inner shell
 step "clang-tidy" "$RUN/clang-tidy.log" bash -c \

@@ -1,8 +1,8 @@
 /*
  * POST /batch: many operations, each with the answer it would have had alone. The commands of all
  * of them go to Redis together, so most batches are one round trip. What needs another round gets
- * it, and an operation on a key whose change is still to come waits for that: operations on one
- * key happen in the order they were sent in.
+ * it, and what is asked of a key that an operation before it is not done with waits for that:
+ * operations on one key happen in the order they were sent in.
  */
 #include "api/envelope.h"
 #include "api/handlers.h"
@@ -15,14 +15,18 @@ enum {
     ROUND_ITEMS = 1024,      /* under way at once: each may bring OP_PROBE_BYTES */
     ROUND_LARGE = 4,         /* ... of which so many may bring an entry of any size */
     RESULT_BYTES = 32 << 20, /* values in one answer */
+    /* Replies in memory: reads alone never bring more, with a probe for each value, and for those
+     * under way. */
+    KEPT_BYTES = 2 * RESULT_BYTES + ROUND_ITEMS * OP_PROBE_BYTES,
 };
 
 enum item_state { ITEM_WAITING, ITEM_RUNNING, ITEM_DONE };
 
 struct item {
     struct op op;
-    struct slice key;   /* as clients know it */
-    const char *detail; /* of op.error, if the table's is not precise enough; or NULL */
+    struct item *same_key; /* the one before it that has the same key, or NULL */
+    struct slice key;      /* as clients know it */
+    const char *detail;    /* of op.error, if the table's is not precise enough; or NULL */
     enum item_state state;
     bool asked; /* its commands are in the present round */
 };
@@ -35,7 +39,8 @@ struct batch {
     size_t started; /* those from here on have not begun */
     size_t done;
     size_t results; /* bytes of the values that were read */
-    size_t kept;    /* bytes of Redis's replies that stay in memory for them */
+    bool full;      /* one more did not fit */
+    size_t kept;    /* bytes of Redis's replies that stay in memory */
 };
 
 /* --- the document ---------------------------------------------------------------------------- */
@@ -132,6 +137,27 @@ static void read_items(struct request *r, struct slice array, struct batch *batc
     }
 }
 
+/* Tells each item which one before it has its key. A hash table, since batches are long. */
+static void link_items(struct request *r, struct batch *batch) {
+    size_t slots = 16;
+    while (slots < 2 * batch->count)
+        slots *= 2;
+    struct item **table = arena_take(&r->arena, slots * sizeof(struct item *));
+    if (table == NULL)
+        return;
+    memset(table, 0, slots * sizeof(struct item *));
+    /* Where memory lies is nobody's to know, so keys can't be chosen to collide. */
+    uint64_t seed = (uint64_t)(uintptr_t)table;
+    for (size_t i = 0; i < batch->count; i++) {
+        struct item *item = &batch->items[i];
+        size_t slot = digest_xxh64(item->key, seed) & (slots - 1);
+        while (table[slot] != NULL && !slice_eq(table[slot]->key, item->key))
+            slot = (slot + 1) & (slots - 1);
+        item->same_key = table[slot];
+        table[slot] = item;
+    }
+}
+
 static size_t count_elements(struct slice array) {
     struct slice element;
     size_t n = 0;
@@ -176,10 +202,19 @@ static enum error read_batch(struct request *r, struct batch *batch, struct enve
     if (batch->items == NULL)
         return E_OUT_OF_MEMORY;
     read_items(r, array, batch);
+    link_items(r, batch);
     return arena_failed(&r->arena) ? E_OUT_OF_MEMORY : OK;
 }
 
 /* --- the answer ------------------------------------------------------------------------------ */
+
+static void put_etag(struct buf *body, const struct op *op) {
+    if (!op->has_etag)
+        return;
+    buf_put_slice(body, SLICE(",\"etag\":\"\\\""));
+    buf_put(body, op->etag, sizeof(op->etag));
+    buf_put_slice(body, SLICE("\\\"\""));
+}
 
 static void put_failure(struct buf *body, const struct item *item) {
     const struct error_info *info = error_info(item->op.error);
@@ -202,6 +237,8 @@ static void put_failure(struct buf *body, const struct item *item) {
         buf_put_slice(body, SLICE(",\"retry_after\":"));
         buf_put_int(body, info->retry_after);
     }
+    if (item->op.error == E_PRECONDITION_FAILED)
+        put_etag(body, &item->op);
     buf_put_char(body, '}');
 }
 
@@ -213,11 +250,8 @@ static void put_success(struct buf *body, const struct item *item) {
         buf_put_slice(body, SLICE(",\"deleted\":true"));
     else if (!op->not_modified)
         view_put_entry(body, NULL, op);
-    if (op->has_etag && op->kind != OP_REMOVE) {
-        buf_put_slice(body, SLICE(",\"etag\":\"\\\""));
-        buf_put(body, op->etag, sizeof(op->etag));
-        buf_put_slice(body, SLICE("\\\"\""));
-    }
+    if (op->kind != OP_REMOVE)
+        put_etag(body, op);
     buf_put_char(body, '}');
 }
 
@@ -254,11 +288,10 @@ static enum step answer(struct request *r, const struct batch *batch) {
 
 /* --- running --------------------------------------------------------------------------------- */
 
-/* An operation before it has a change of the same entry still to make. */
-static bool must_wait(const struct batch *batch, const struct item *item) {
-    for (const struct item *other = batch->items + batch->first; other < item; other++)
-        if (other->state == ITEM_RUNNING && op_changes_later(&other->op) &&
-            slice_eq(other->op.name, item->op.name))
+/* An operation before it on the same entry is under way, and has to come first. */
+static bool must_wait(const struct item *item) {
+    for (const struct item *other = item->same_key; other != NULL; other = other->same_key)
+        if (other->state == ITEM_RUNNING && op_holds_up(&other->op, &item->op))
             return true;
     return false;
 }
@@ -268,7 +301,7 @@ static void start_items(struct batch *batch, struct op_context *context, size_t 
         struct item *item = &batch->items[batch->started];
         if (item->state == ITEM_DONE)
             continue;
-        if (must_wait(batch, item))
+        if (must_wait(item))
             return;
         if (op_start(&item->op, context)) {
             finish_item(batch, item, item->op.error);
@@ -279,15 +312,15 @@ static void start_items(struct batch *batch, struct op_context *context, size_t 
     }
 }
 
-/* Large entries come a few at a time, and no more of them than one answer may carry. */
+/* Entries come no more than one answer, or memory, may hold, and large ones a few at a time. */
 static bool may_ask(struct batch *batch, struct item *item, size_t *large) {
-    if (!op_asks_for_much(&item->op))
+    if (!op_asks_for_entry(&item->op))
         return true;
-    if (batch->kept > RESULT_BYTES) {
+    if (batch->kept > KEPT_BYTES || (batch->full && item->op.kind == OP_READ)) {
         finish_item(batch, item, E_BATCH_TOO_LARGE);
         return false;
     }
-    return (*large)++ < ROUND_LARGE;
+    return item->op.probes || (*large)++ < ROUND_LARGE;
 }
 
 static size_t count_running(struct batch *batch) {
@@ -323,7 +356,7 @@ static enum step fail_rest(struct request *r, struct batch *batch, enum error e,
         if (item->state == ITEM_DONE)
             continue;
         item->op.outcome_unknown =
-            item->state == ITEM_RUNNING && !nothing_left && op_may_have_written(&item->op);
+            item->state == ITEM_RUNNING && op_may_have_written(&item->op, !nothing_left);
         maybe_written = maybe_written || item->op.outcome_unknown;
         finish_item(batch, item, e);
     }
@@ -333,6 +366,8 @@ static enum step fail_rest(struct request *r, struct batch *batch, enum error e,
 static enum step ask(struct request *r, struct batch *batch) {
     struct op_context context = single_context(r);
     size_t asked = 0;
+    if (arena_failed(&r->arena))
+        return fail_rest(r, batch, E_OUT_OF_MEMORY, true);
     /* Who is refused for size may have held up others. */
     while (asked == 0) {
         start_items(batch, &context, count_running(batch));
@@ -346,18 +381,30 @@ static enum step ask(struct request *r, struct batch *batch) {
     return single_commit(r);
 }
 
+/* Whether the answer has room for the value that a read has brought, if it has. */
+static bool fits(struct batch *batch, const struct op *op) {
+    if (op->kind != OP_READ || op->error != OK || op->not_modified)
+        return true;
+    if (batch->results + op->found.body.n > RESULT_BYTES) {
+        batch->full = true;
+        return false;
+    }
+    batch->results += op->found.body.n;
+    return true;
+}
+
 static void take_items(struct request *r, struct batch *batch, struct op_context *context) {
     const struct reply *next = replies_get(&r->call.replies, 0);
     for (size_t i = batch->first; i < batch->started; i++) {
         struct item *item = &batch->items[i];
-        if (!item->asked || !op_take(&item->op, context, &next))
+        if (!item->asked || !op_take(&item->op, context, next, &next))
             continue;
         if (item->op.distrust)
             store_distrust(r->service->store, r->service->now);
+        /* Values that are found stay where they are until the answer is written. */
         if (item->op.kind == OP_READ && item->op.error == OK)
-            batch->results += item->op.found.body.n;
-        bool fits = batch->results <= RESULT_BYTES || item->op.kind != OP_READ;
-        finish_item(batch, item, fits ? item->op.error : E_BATCH_TOO_LARGE);
+            context->keep_replies = true;
+        finish_item(batch, item, fits(batch, &item->op) ? item->op.error : E_BATCH_TOO_LARGE);
     }
 }
 
@@ -381,12 +428,13 @@ enum step batch_finish(struct request *r) {
     struct op_context context = single_context(r);
     if (r->call.error != OK)
         return fail_rest(r, batch, r->call.error, r->call.outcome_known);
+    if (arena_failed(&r->arena))
+        return fail_rest(r, batch, E_OUT_OF_MEMORY, false);
     take_items(r, batch, &context);
     if (batch->done == batch->count)
         return answer(r, batch);
-    /* Values that are found stay where they are until the answer is written. */
-    batch->kept += r->call.replies.bytes.n;
-    context.keep_replies = true;
+    if (context.keep_replies)
+        batch->kept += r->call.replies.bytes.n;
     op_keep_replies(&context);
     return ask(r, batch);
 }

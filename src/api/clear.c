@@ -4,10 +4,10 @@
  * A tag is one command: entries are alive by its nonce, and no two nonces are ever the same.
  */
 #include "api/handlers.h"
-#include "api/keyscan.h"
 #include "api/single.h"
 #include "api/view.h"
 #include "base/jsontext.h"
+#include "cache/keyscan.h"
 #include "http/fields.h"
 #include "http/problem.h"
 #include "http/query.h"
@@ -24,14 +24,13 @@ struct sweep {
     uint64_t deleted;
     const struct reply *names; /* the array that the last SCAN found; NULL: none yet */
     unsigned unlinks;          /* commands of the present round, before its SCAN */
-    bool whole;       /* everything: the answer is another one */
-    bool scans;       /* the present round has a SCAN */
+    bool whole;                /* everything: the answer is another one */
+    bool scans;                /* the present round has a SCAN */
 };
 
 static enum step answer(struct request *r, const struct sweep *sweep) {
     struct buf *body = &r->response.body;
     stats_add(&r->service->row->counter[STAT_clears], sweep->whole ? 1 : 0);
-    stats_add(&r->service->row->counter[STAT_deletes], sweep->deleted);
     if (single_answer_minimal(r))
         return STEP_ANSWER;
     response_json(&r->response, 200);
@@ -82,11 +81,22 @@ static enum step finish_tag(struct request *r, const struct sweep *sweep) {
 
 /* --- prefixes -------------------------------------------------------------------------------- */
 
+/* What the steps before have deleted is deleted. `sent`: the present one may have reached Redis. */
+static enum step fail(struct request *r, const struct sweep *sweep, enum error e, bool sent) {
+    return problem_outcome(r, e, sweep->deleted > 0 || (sent && sweep->unlinks > 0));
+}
+
+static enum step fail_reply(struct request *r, const struct sweep *sweep,
+                            const struct reply *reply) {
+    enum error e = reply_error(&r->call.replies, reply);
+    enum step step = problem_reply(r, reply);
+    return sweep->deleted > 0 ? fail(r, sweep, e != OK ? e : E_BACKEND_ERROR, true) : step;
+}
+
 /* UNLINKs the names that the last SCAN found; they are in the call's previous replies. */
 static void append_unlinks(struct request *r, struct sweep *sweep) {
     struct slice args[1 + UNLINK_NAMES] = {SLICE("UNLINK")};
     size_t n = 1;
-    sweep->unlinks = 0;
     for (int64_t i = 1; i <= sweep->names->integer; i++) {
         if (sweep->names[i].type == REPLY_STRING)
             args[n++] = replies_bytes(&r->call.previous, &sweep->names[i]);
@@ -101,13 +111,15 @@ static void append_unlinks(struct request *r, struct sweep *sweep) {
 
 static enum step sweep_on(struct request *r, struct sweep *sweep) {
     call_keep_previous(&r->call);
-    if (single_begin(r) != OK)
-        return STEP_ANSWER;
+    sweep->unlinks = 0;
+    enum error e = single_begin(r);
+    if (e != OK)
+        return fail(r, sweep, e, false);
     if (sweep->names != NULL)
         append_unlinks(r, sweep);
     sweep->scans = sweep->names == NULL || !keyscan_is_over(&sweep->scan);
     if (sweep->scans)
-        keyscan_append(r, &sweep->scan, STEP_NAMES, false);
+        keyscan_append(&sweep->scan, r->service->store, &r->call, STEP_NAMES, false);
     return single_commit(r);
 }
 
@@ -117,7 +129,8 @@ static enum step ask_prefix(struct request *r, struct sweep *sweep, struct slice
         return problem(r, E_INVALID_PARAMETER,
                        "prefix is 1 to 512 bytes of UTF-8 without control characters; nothing was "
                        "deleted.");
-    sweep->scan.pattern = keyscan_pattern(r, prefix);
+    sweep->scan.pattern =
+        keyscan_pattern(&r->arena, slice_of(r->service->config->key_prefix), prefix);
     if (sweep->scan.pattern.n == 0 || keyscan_begin(&sweep->scan, (struct slice){0}) != OK)
         return problem(r, E_OUT_OF_MEMORY, NULL);
     return sweep_on(r, sweep);
@@ -127,14 +140,15 @@ static enum step finish_step(struct request *r, struct sweep *sweep) {
     const struct reply *reply = replies_get(&r->call.replies, 0);
     for (unsigned i = 0; i < sweep->unlinks; i++) {
         if (reply->type != REPLY_INTEGER)
-            return problem_reply(r, reply);
+            return fail_reply(r, sweep, reply);
         sweep->deleted += (uint64_t)reply->integer;
+        stats_add(&r->service->row->counter[STAT_deletes], (uint64_t)reply->integer);
         reply = replies_next(&r->call.replies, reply);
     }
     if (!sweep->scans || r->peer_gone)
         return answer(r, sweep);
-    if (!keyscan_take(r, &sweep->scan, reply, &sweep->names))
-        return problem_reply(r, reply);
+    if (!keyscan_take(&sweep->scan, &r->call.replies, reply, &sweep->names))
+        return fail_reply(r, sweep, reply);
     if (sweep->names->integer == 0 && keyscan_is_over(&sweep->scan))
         return answer(r, sweep);
     return sweep_on(r, sweep);
@@ -168,6 +182,9 @@ enum step cache_clear_plan(struct request *r) {
                        "Give a prefix or a tag, not both; nothing was deleted.");
     if (tag.p != NULL)
         return ask_tag(r, sweep, tag);
+    /* As when what should stand there was never set. */
+    if (prefix.p == NULL && r->has_query)
+        return problem(r, E_INVALID_PARAMETER, "The query is empty; nothing was deleted.");
     sweep->whole = prefix.p == NULL;
     if (!sweep->whole || r->service->config->key_prefix[0] != '\0')
         return ask_prefix(r, sweep, prefix);
@@ -177,11 +194,14 @@ enum step cache_clear_plan(struct request *r) {
 
 enum step cache_clear_finish(struct request *r) {
     struct sweep *sweep = r->job;
+    bool in_steps = sweep->scan.pattern.n > 0;
+    if (r->call.error != OK && in_steps)
+        return fail(r, sweep, r->call.error, !r->call.outcome_known);
     if (r->call.error != OK)
         return problem_call_failed(r);
+    if (in_steps)
+        return finish_step(r, sweep);
     if (sweep->tag.n > 0)
         return finish_tag(r, sweep);
-    if (sweep->scan.pattern.n > 0)
-        return finish_step(r, sweep);
     return finish_flush(r, sweep);
 }

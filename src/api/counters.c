@@ -3,13 +3,11 @@
 #include "api/handlers.h"
 #include "api/single.h"
 #include "api/view.h"
-#include "cache/integer.h"
 #include "http/problem.h"
 
 static enum error read_document(struct request *r, struct op *op, struct envelope_fault *fault) {
     const struct config *config = r->service->config;
     struct envelope envelope = {0};
-    int64_t sum;
     enum error e = envelope_check_headers(r, true, fault);
     if (e == OK && r->body.n > 0)
         e = envelope_read(r->body, &envelope_count, &envelope, fault);
@@ -19,7 +17,7 @@ static enum error read_document(struct request *r, struct op *op, struct envelop
         e = envelope_get_integer(&envelope, ENVELOPE_INITIAL, 0, &op->initial, fault);
     if (e == OK)
         e = envelope_get_ttl(&envelope, config, config->default_ttl, &op->ttl, fault);
-    return e == OK ? integer_add(op->initial, op->by, &sum) : e;
+    return e;
 }
 
 enum step counter_plan(struct request *r) {

@@ -30,16 +30,15 @@ static const struct slice member_names[ENVELOPE_MEMBERS] = {
 
 #define BIT(member) (1U << ENVELOPE_##member)
 #define ENTRY_MEMBERS                                                                              \
-    (BIT(VALUE) | BIT(TTL) | BIT(KEY) | BIT(TIMESTAMP) | BIT(ENCODING) | BIT(CONTENT_TYPE) |      \
+    (BIT(VALUE) | BIT(TTL) | BIT(KEY) | BIT(TIMESTAMP) | BIT(ENCODING) | BIT(CONTENT_TYPE) |       \
      BIT(CONTENT_ENCODING) | BIT(IDLE) | BIT(TAGS))
 
-const struct envelope_kind envelope_put = {
-    ENTRY_MEMBERS, "value, ttl, idle and tags", "a JSON object with a member \"value\""};
+const struct envelope_kind envelope_put = {ENTRY_MEMBERS, "value, ttl, idle and tags",
+                                           "a JSON object with a member \"value\""};
 const struct envelope_kind envelope_patch = {BIT(VALUE) | BIT(TTL), "value and ttl",
                                              "a JSON object with members to change"};
-const struct envelope_kind envelope_count = {BIT(BY) | BIT(INITIAL) | BIT(TTL),
-                                             "by, initial and ttl",
-                                             "a JSON object such as {\"by\": 1}"};
+const struct envelope_kind envelope_count = {
+    BIT(BY) | BIT(INITIAL) | BIT(TTL), "by, initial and ttl", "a JSON object such as {\"by\": 1}"};
 const struct envelope_kind envelope_batch = {BIT(OPERATIONS), "operations",
                                              "a JSON object with a member \"operations\""};
 const struct envelope_kind envelope_operation = {
@@ -58,7 +57,7 @@ enum { MEMBERS_READ = ENVELOPE_MEMBERS + 1 };
 enum error envelope_check_headers(const struct request *r, bool may_be_empty,
                                   struct envelope_fault *fault) {
     fault->detail[0] = '\0';
-    /* Nothing has no type, whatever is said of it: curl -d '' calls it a form. */
+    /* Clients give a type to a body even if it is none (curl -d ''). */
     if (may_be_empty && r->body.n == 0 && !r->body_too_large)
         return OK;
     if (!media_coding_is_identity(r->content_encoding))
@@ -227,7 +226,8 @@ static enum error get_tags(struct slice text, struct arena *arena, struct entry 
     }
     if (!valid) {
         SAY(fault,
-            "tags is an array of at most %d strings, each 1 to %d bytes without control characters.",
+            "tags is an array of at most %d strings, each 1 to %d bytes without control "
+            "characters.",
             ENTRY_TAGS_MAX, ENTRY_TAG_BYTES_MAX);
         return E_INVALID_TAG;
     }
@@ -249,18 +249,22 @@ static struct slice decode_base64(struct slice text, struct arena *arena, bool *
 }
 
 static enum error refuse_bytes(struct envelope_fault *fault) {
-    SAY(fault, "With \"encoding\" or \"content_type\" the value is a string: of base64 if the encoding "
-               "is \"base64\", else (\"utf-8\") of the text itself.");
+    SAY(fault,
+        "With \"encoding\" or \"content_type\" the value is a string: of base64 if the encoding "
+        "is \"base64\", else (\"utf-8\") of the text itself.");
     return E_SCHEMA_VIOLATION;
 }
 
 static enum error get_type(const struct envelope *envelope, struct arena *arena,
                            struct entry *entry, struct envelope_fault *fault) {
     bool valid = true;
+    struct slice coding = {0};
     entry->raw = true;
     entry->type = envelope_get_string(envelope, ENVELOPE_CONTENT_TYPE, arena, &valid);
     if (is_given(envelope->text[ENVELOPE_CONTENT_ENCODING]))
-        entry->coding = envelope_get_string(envelope, ENVELOPE_CONTENT_ENCODING, arena, &valid);
+        coding = envelope_get_string(envelope, ENVELOPE_CONTENT_ENCODING, arena, &valid);
+    if (!media_coding_is_identity(coding))
+        entry->coding = coding;
     if (valid && fields_check_media_type(entry->type) == OK &&
         (entry->coding.n == 0 || fields_check_coding(entry->coding) == OK))
         return OK;
@@ -269,7 +273,8 @@ static enum error get_type(const struct envelope *envelope, struct arena *arena,
     return E_SCHEMA_VIOLATION;
 }
 
-/* A value that is not itself: bytes, with a media type or, as other programs store them, without. */
+/* A value that is not itself: bytes, with a media type or, as other programs store them, without.
+ */
 static enum error get_bytes(const struct envelope *envelope, struct arena *arena,
                             struct entry *entry, struct envelope_fault *fault) {
     struct slice encoding = envelope->text[ENVELOPE_ENCODING];
@@ -277,6 +282,11 @@ static enum error get_bytes(const struct envelope *envelope, struct arena *arena
     bool typed = is_given(envelope->text[ENVELOPE_CONTENT_TYPE]);
     bool base64 = slice_eq(encoding, SLICE("\"base64\""));
     bool valid = base64 || !is_given(encoding) || slice_eq(encoding, SLICE("\"utf-8\""));
+    if (!typed && is_given(envelope->text[ENVELOPE_CONTENT_ENCODING])) {
+        SAY(fault, "content_encoding goes with content_type: without one the value is not kept as "
+                   "bytes that have a coding.");
+        return E_SCHEMA_VIOLATION;
+    }
     entry->is_json = false;
     if (base64)
         entry->body = decode_base64(text, arena, &valid);
@@ -294,6 +304,12 @@ static enum error get_bytes(const struct envelope *envelope, struct arena *arena
     return typed ? get_type(envelope, arena, entry, fault) : OK;
 }
 
+static bool is_of_bytes(const struct envelope *envelope) {
+    return is_given(envelope->text[ENVELOPE_ENCODING]) ||
+           is_given(envelope->text[ENVELOPE_CONTENT_TYPE]) ||
+           is_given(envelope->text[ENVELOPE_CONTENT_ENCODING]);
+}
+
 enum error envelope_get_entry(const struct envelope *envelope, const struct config *config,
                               struct arena *arena, struct op *op, struct envelope_fault *fault) {
     struct slice value = envelope->text[ENVELOPE_VALUE];
@@ -308,8 +324,7 @@ enum error envelope_get_entry(const struct envelope *envelope, const struct conf
         e = get_idle(envelope, config, &op->entry.idle, fault);
     if (e == OK)
         e = get_tags(envelope->text[ENVELOPE_TAGS], arena, &op->entry, fault);
-    if (e == OK && (is_given(envelope->text[ENVELOPE_ENCODING]) ||
-                    is_given(envelope->text[ENVELOPE_CONTENT_TYPE])))
+    if (e == OK && is_of_bytes(envelope))
         e = get_bytes(envelope, arena, &op->entry, fault);
     if (e == OK && arena_failed(arena))
         e = E_OUT_OF_MEMORY;

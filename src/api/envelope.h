@@ -48,15 +48,14 @@ struct envelope_fault {
 };
 
 /* Checks the headers of a request whose body is such a document, and its size. An empty body is
- * E_BODY_REQUIRED unless `may_be_empty`. */
+ * E_BODY_REQUIRED unless `may_be_empty`: then it has no type that could be wrong, either. */
 LARDER_MUST_CHECK enum error envelope_check_headers(const struct request *r, bool may_be_empty,
                                                     struct envelope_fault *fault);
 
 /* Takes an object apart. A member that the kind doesn't take is refused, since a misspelt "ttl"
  * would otherwise be lost. */
 LARDER_MUST_CHECK enum error envelope_read(struct slice text, const struct envelope_kind *kind,
-                                           struct envelope *envelope,
-                                           struct envelope_fault *fault);
+                                           struct envelope *envelope, struct envelope_fault *fault);
 
 /* The document's member "key", if there is one, must be this key. */
 LARDER_MUST_CHECK enum error envelope_check_key(const struct envelope *envelope, struct slice key);

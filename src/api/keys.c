@@ -1,10 +1,10 @@
 /* GET /keys: the keys there are, page by page. A page is a few steps through the names in Redis; as
  * SCAN does, it may show a key twice, and promises only those that are there throughout. */
 #include "api/handlers.h"
-#include "api/keyscan.h"
 #include "api/single.h"
 #include "base/jsontext.h"
 #include "cache/integer.h"
+#include "cache/keyscan.h"
 #include "http/problem.h"
 #include "http/query.h"
 
@@ -37,7 +37,7 @@ static enum step step_on(struct request *r, struct listing *listing) {
     if (single_begin(r) != OK)
         return STEP_ANSWER;
     listing->steps++;
-    keyscan_append(r, &listing->scan, STEP_NAMES, true);
+    keyscan_append(&listing->scan, r->service->store, &r->call, STEP_NAMES, true);
     return single_commit(r);
 }
 
@@ -50,7 +50,8 @@ static enum step begin(struct request *r, struct listing *listing, struct slice 
     if (listing->prefix.n > KEY_MAX || !key_text_is_valid(listing->prefix))
         return problem(r, E_INVALID_PARAMETER,
                        "prefix is at most 512 bytes of UTF-8 without control characters.");
-    listing->scan.pattern = keyscan_pattern(r, listing->prefix);
+    listing->scan.pattern =
+        keyscan_pattern(&r->arena, slice_of(r->service->config->key_prefix), listing->prefix);
     if (listing->scan.pattern.n == 0)
         return problem(r, E_OUT_OF_MEMORY, NULL);
     response_json(&r->response, 200);
@@ -68,9 +69,8 @@ enum step keys_plan(struct request *r) {
         return problem(r, E_OUT_OF_MEMORY, NULL);
     *listing = (struct listing){0};
     r->job = listing;
-    const struct query_wanted wanted[] = {{SLICE("prefix"), &listing->prefix},
-                                          {SLICE("cursor"), &cursor},
-                                          {SLICE("limit"), &limit}};
+    const struct query_wanted wanted[] = {
+        {SLICE("prefix"), &listing->prefix}, {SLICE("cursor"), &cursor}, {SLICE("limit"), &limit}};
     enum error e = query_read(r->query, false, wanted, 3, &decoded);
     if (e == OK && !arena_adopt(&r->arena, &decoded))
         e = E_OUT_OF_MEMORY;
@@ -139,7 +139,7 @@ enum step keys_finish(struct request *r) {
     if (r->call.error != OK)
         return problem_call_failed(r);
     const struct reply *reply = replies_get(&r->call.replies, 0);
-    if (!keyscan_take(r, &listing->scan, reply, &names))
+    if (!keyscan_take(&listing->scan, &r->call.replies, reply, &names))
         return problem_reply(r, reply);
     for (int64_t i = 1; i <= names->integer; i++)
         if (names[i].type == REPLY_STRING)

@@ -100,7 +100,9 @@ static void put_service(struct prometheus *p, const struct segment *segment,
 
 static void put_redis(struct prometheus *p, const struct redis_info *info) {
     if (info->keys >= 0)
-        put_gauge(p, "redis_keys", "Keys in the database.", (uint64_t)info->keys);
+        put_gauge(p, "redis_keys",
+                  "Keys in the database, or those below key_prefix as last counted.",
+                  (uint64_t)info->keys);
     for (size_t i = 0; i < REDIS_FIGURES; i++) {
         const struct redis_figure *figure = &redis_figures[i];
         int64_t v = redis_info_figure(info, figure);
@@ -143,7 +145,7 @@ enum step metrics_plan(struct request *r) {
 enum step metrics_finish(struct request *r) {
     if (r->call.error != OK)
         return answer(r, NULL, false);
-    struct redis_info info = redis_info_read(&r->call);
+    struct redis_info info = redis_info_read(r);
     /* Redis may be well and just not let this user ask for statistics. */
     enum error e = info.refused != NULL ? reply_error(&r->call.replies, info.refused) : OK;
     return answer(r, &info, e == OK || e == E_BACKEND_REFUSED);

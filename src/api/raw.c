@@ -99,8 +99,7 @@ static enum error read_headers(struct request *r, struct entry *entry) {
     entry->body = r->body;
     if (r->body_too_large || r->body.n > (size_t)r->service->config->max_value)
         return E_VALUE_TOO_LARGE;
-    entry->type =
-        r->content_type.n > 0 ? r->content_type : SLICE("application/octet-stream");
+    entry->type = r->content_type.n > 0 ? r->content_type : SLICE("application/octet-stream");
     enum error e = fields_check_media_type(entry->type);
     if (e == OK && !media_coding_is_identity(r->content_encoding)) {
         entry->coding = r->content_encoding;

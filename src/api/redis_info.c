@@ -1,6 +1,7 @@
 /* What /stats and /metrics ask of Redis: see redis_info.h. */
 #include "api/redis_info.h"
 
+#include "base/digest.h"
 #include "redis/reply.h"
 #include "redis/store.h"
 
@@ -16,12 +17,18 @@ static const struct slice section_names[REDIS_SECTIONS] = {
     [REDIS_STATS] = SLICE_INIT("stats"),
 };
 
+/* The database has others' keys, too: a worker counts ours. */
+static bool counts_by_itself(const struct request *r) {
+    return r->service->config->key_prefix[0] != '\0';
+}
+
 enum error redis_info_ask(struct request *r) {
     struct service *service = r->service;
     enum error e = store_begin(service->store, &r->call, service->now);
     if (e != OK)
         return e;
-    store_append(service->store, &r->call, (struct slice[]){SLICE("DBSIZE")}, 1);
+    if (!counts_by_itself(r))
+        store_append(service->store, &r->call, (struct slice[]){SLICE("DBSIZE")}, 1);
     /* Redis 6.2 takes one section at a time. */
     for (size_t i = 0; i < REDIS_SECTIONS; i++)
         store_append(service->store, &r->call, (struct slice[]){SLICE("INFO"), section_names[i]},
@@ -30,15 +37,30 @@ enum error redis_info_ask(struct request *r) {
     return OK;
 }
 
-struct redis_info redis_info_read(const struct call *call) {
-    struct redis_info info = {.keys = -1};
-    const struct reply *keys = replies_get(&call->replies, 0);
-    if (keys->type == REPLY_INTEGER)
-        info.keys = keys->integer;
-    else
-        info.refused = keys;
-    for (size_t i = 0; i < REDIS_SECTIONS; i++) {
-        const struct reply *text = replies_get(&call->replies, 1 + i);
+static int64_t counted_keys(const struct request *r) {
+    struct census_state *census = &r->service->segment->census;
+    atomic_store_explicit(&census->wanted, r->service->now, memory_order_relaxed);
+    if (atomic_load_explicit(&census->counted, memory_order_acquire) == 0 ||
+        atomic_load_explicit(&census->prefix, memory_order_relaxed) !=
+            digest_xxh64(slice_of(r->service->config->key_prefix), 0))
+        return -1;
+    return atomic_load_explicit(&census->keys, memory_order_relaxed);
+}
+
+struct redis_info redis_info_read(const struct request *r) {
+    const struct call *call = &r->call;
+    struct redis_info info = {.keys = -1, .keys_approximate = counts_by_itself(r)};
+    const struct reply *text = replies_get(&call->replies, 0);
+    if (info.keys_approximate) {
+        info.keys = counted_keys(r);
+    } else {
+        if (text->type == REPLY_INTEGER)
+            info.keys = text->integer;
+        else
+            info.refused = text;
+        text = replies_next(&call->replies, text);
+    }
+    for (size_t i = 0; i < REDIS_SECTIONS; i++, text = replies_next(&call->replies, text)) {
         if (text->type == REPLY_STRING)
             info.section[i] = replies_bytes(&call->replies, text);
         else if (info.refused == NULL)

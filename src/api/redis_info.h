@@ -13,6 +13,7 @@ enum redis_section { REDIS_MEMORY, REDIS_STATS, REDIS_SECTIONS };
 
 struct redis_info {
     int64_t keys;                         /* -1: not known */
+    bool keys_approximate;                /* counted in the background */
     struct slice section[REDIS_SECTIONS]; /* INFO's text, in the call's memory; empty: not known */
     const struct reply *refused;          /* the first reply that is not what was asked for */
 };
@@ -40,7 +41,7 @@ extern const struct redis_figure redis_figures[REDIS_FIGURES];
 LARDER_MUST_CHECK enum error redis_info_ask(struct request *r);
 
 /* Reads the replies of a call that came back whole. */
-struct redis_info redis_info_read(const struct call *call);
+struct redis_info redis_info_read(const struct request *r);
 
 /* The figure's value; negative if Redis did not tell. */
 int64_t redis_info_figure(const struct redis_info *info, const struct redis_figure *figure);

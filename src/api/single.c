@@ -18,6 +18,8 @@ struct op_context single_context(struct request *r) {
         .call = &r->call,
         .arena = &r->arena,
         .config = r->service->config,
+        .turns = &r->service->turns,
+        .now = r->service->now,
     };
 }
 
@@ -33,9 +35,20 @@ enum step single_commit(struct request *r) {
     return STEP_WAIT;
 }
 
+/* What the operation keeps may be lacking now: neither commands nor replies mean what they say. */
+static bool lacks_memory(struct request *r, bool sent, enum step *step) {
+    if (arena_failed(&r->arena))
+        *step = problem_outcome(r, E_OUT_OF_MEMORY, op_may_have_written(&r->op, sent));
+    return arena_failed(&r->arena);
+}
+
 static enum step ask(struct request *r, struct op_context *context) {
-    if (single_begin(r) != OK)
-        return STEP_ANSWER;
+    enum step step;
+    if (lacks_memory(r, false, &step))
+        return step;
+    enum error e = single_begin(r);
+    if (e != OK)
+        return problem_outcome(r, e, op_may_have_written(&r->op, false));
     op_append(&r->op, context);
     return single_commit(r);
 }
@@ -70,16 +83,25 @@ enum step single_start(struct request *r) {
     return ask(r, &context);
 }
 
+/* Between two tries all that the arena has is what was found, and made of it. Else many requests
+ * for one large entry would hold a copy for every time that they had to start over. */
+static bool keeps_nothing(const struct op *op) {
+    return op->kind == OP_PATCH || op->kind == OP_COUNT;
+}
+
 bool single_done(struct request *r, enum step *step) {
     struct op_context context = single_context(r);
     *step = STEP_ANSWER;
     if (r->call.error != OK) {
-        bool maybe_written = !r->call.outcome_known && op_may_have_written(&r->op);
+        bool maybe_written = op_may_have_written(&r->op, !r->call.outcome_known);
         *step = problem_outcome(r, r->call.error, maybe_written);
         return false;
     }
-    const struct reply *next = replies_get(&r->call.replies, 0);
-    if (!op_take(&r->op, &context, &next)) {
+    if (lacks_memory(r, true, step))
+        return false;
+    if (!op_take(&r->op, &context, replies_get(&r->call.replies, 0), NULL)) {
+        if (context.starts_over && keeps_nothing(&r->op))
+            arena_reset(&r->arena);
         op_keep_replies(&context);
         *step = ask(r, &context);
         return false;

@@ -146,7 +146,10 @@ static void add_service(struct json_doc *doc, const struct service *service) {
 static void add_original(struct json_doc *doc, const struct snapshot *s,
                          const struct redis_info *info) {
     struct json *root = json_root(doc);
-    json_add_int(doc, root, "total_keys", info->keys);
+    if (info->keys >= 0)
+        json_add_int(doc, root, "total_keys", info->keys);
+    else
+        json_add_null(doc, root, "total_keys");
     json_add_uint(doc, root, "hits", s->sum.counter[STAT_hits]);
     json_add_uint(doc, root, "misses", s->sum.counter[STAT_misses]);
     json_add_fixed(doc, root, "hit_rate", stats_hit_rate(&s->sum), 2);
@@ -162,7 +165,7 @@ enum step stats_plan(struct request *r) {
 enum step stats_finish(struct request *r) {
     if (r->call.error != OK)
         return problem_call_failed(r);
-    struct redis_info info = redis_info_read(&r->call);
+    struct redis_info info = redis_info_read(r);
     if (info.refused != NULL)
         return problem_reply(r, info.refused);
 
@@ -172,6 +175,7 @@ enum step stats_finish(struct request *r) {
     json_init(&doc);
     add_original(&doc, &s, &info);
     document_add_time(&doc, json_root(&doc), "timestamp", clock_realtime());
+    json_add_bool(&doc, json_root(&doc), "total_keys_approximate", info.keys_approximate);
     add_requests(&doc, r->service->routes, &s);
     add_latency(&doc, &s);
     add_counters(&doc, &s.sum);

@@ -9,7 +9,8 @@
 /* Appends `"key":...`. */
 void view_put_key(struct buf *body, struct slice key);
 
-/* Appends `,"value":...`, what else there is to say of it, and its lifetime as below. With a response whose body that is, the value is spliced in rather than copied; NULL copies. */
+/* Appends `,"value":...`, what else there is to say of it, and its lifetime as below. With a
+ * response whose body that is, the value is spliced in rather than copied; NULL copies. */
 void view_put_entry(struct buf *body, struct response *response, const struct op *op);
 
 /* Appends `,"ttl":...` with "idle" and "tags", if there are any. */

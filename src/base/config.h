@@ -66,8 +66,9 @@ LARDER_MUST_CHECK enum error config_load(struct config *config, int argc, char *
  * most 100 characters. */
 void config_help(FILE *out);
 
-/* Appends every option and its value as lines of a configuration file; secrets as "***" when
- * set. */
+/* Appends every option and its value as lines of a configuration file, which gives the same
+ * configuration again; secrets as "***" when set. max_memory_policy is a comment if nobody gave it.
+ */
 void config_dump(const struct config *config, struct buf *out);
 
 /* The name that Redis knows a policy by: "allkeys-lru". "unknown" for what is no policy. */

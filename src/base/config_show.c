@@ -108,6 +108,9 @@ void config_dump(const struct config *config, struct buf *out) {
     for (size_t i = 0; i < OPTION_COUNT; i++) {
         struct buf value = {0};
         option_print_masked(&option_table[i], config, &value);
+        /* Where a prefix is set, a line with the policy is a wish to set it in Redis. */
+        if (i == OPT_max_memory_policy && !config->max_memory_policy_set)
+            buf_puts(out, "# ");
         buf_printf(out, "%s = ", option_table[i].name);
         if (needs_quotes(buf_slice(&value)))
             put_quoted(buf_slice(&value), out);

@@ -10,10 +10,10 @@
 #include "base/slice.h"
 
 /*
- * Appends to `out` what becomes of `target`. Both texts have passed jsontext_check, have no white
- * space around them, and do not lie in `out`; the merged text is as good, and no longer than both
- * together. The only failure is E_OUT_OF_MEMORY (texts of 4 GiB have it, too): `out` has failed
- * then, and what it holds behind its old end is of no use.
+ * Appends to `out` what becomes of `target`. Both texts are values from jsontext_check and do not
+ * lie in `out`. The merged text would pass it, too, and is no longer than both together. The only
+ * failure is E_OUT_OF_MEMORY (texts of 4 GiB have it, too): `out` has failed then, and what it
+ * holds behind its old end is of no use.
  *
  * - What the patch does not name keeps its text and its order, and members that stay keep the white
  *   space before them. By the patch {} no byte of an object changes.

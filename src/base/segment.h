@@ -17,7 +17,7 @@
 #include "base/stats.h"
 
 #define SEGMENT_MAGIC "larder\r\n"
-enum { SEGMENT_VERSION = 1, SEGMENT_ADDRESS_MAX = 64 };
+enum { SEGMENT_VERSION = 2, SEGMENT_ADDRESS_MAX = 64 };
 
 /* The circuit breaker's shared state; redis/breaker.h has its rules. */
 struct breaker_state {
@@ -37,6 +37,16 @@ struct resolved_address {
     _Atomic char numeric[SEGMENT_ADDRESS_MAX];
 };
 
+/* How many keys there are below key_prefix: counted in the background, by whichever worker has the
+ * right to (process/census.h), while anybody asks. All times are clock_monotonic. */
+struct census_state {
+    _Atomic int64_t keys;    /* as last counted; means nothing while `counted` is 0 */
+    _Atomic uint64_t prefix; /* hash of the key_prefix it was counted for: a reload may change it */
+    _Atomic int64_t counted; /* when that count ended; 0: never */
+    _Atomic int64_t wanted;  /* when somebody last asked */
+    _Atomic int64_t claimed; /* the right to count is somebody's until then */
+};
+
 struct segment {
     char magic[8];
     uint32_t version;
@@ -51,6 +61,8 @@ struct segment {
     _Alignas(64) struct resolved_address address;
     _Atomic uint32_t resolve_wanted; /* a worker could not connect: look the name up again */
     _Atomic uint32_t policy_refused; /* Redis refused CONFIG SET at the last connect */
+
+    _Alignas(64) struct census_state census;
 
     _Alignas(64) struct stats_row rows[];
 };

@@ -10,7 +10,15 @@
 
 #define MARK "\0larder1 "
 
-enum member { MEMBER_TYPE, MEMBER_CODING, MEMBER_TAGS, MEMBER_IDLE, MEMBER_END, MEMBER_ID, MEMBERS };
+enum member {
+    MEMBER_TYPE,
+    MEMBER_CODING,
+    MEMBER_TAGS,
+    MEMBER_IDLE,
+    MEMBER_END,
+    MEMBER_ID,
+    MEMBERS
+};
 
 static const struct slice member_names[MEMBERS] = {
     [MEMBER_TYPE] = SLICE_INIT("type"), [MEMBER_CODING] = SLICE_INIT("coding"),
@@ -64,13 +72,6 @@ static int64_t read_number(struct slice text, bool *valid) {
     return v;
 }
 
-static bool is_nonce(struct slice text) {
-    for (size_t i = 0; i < text.n; i++)
-        if (strchr("0123456789abcdef", text.p[i]) == NULL || text.p[i] == '\0')
-            return false;
-    return text.n == ENTRY_NONCE_BYTES;
-}
-
 static void read_tags(struct slice text, struct arena *arena, struct entry *entry, bool *valid) {
     struct jsontext_member members[ENTRY_TAGS_MAX];
     size_t count = 0;
@@ -87,7 +88,7 @@ static void read_tags(struct slice text, struct arena *arena, struct entry *entr
         struct slice quoted = {members[i].name.p - 1, members[i].name.n + 2};
         tags[i].name = read_string(quoted, ENTRY_TAG_BYTES_MAX, arena, valid);
         tags[i].nonce = read_string(members[i].value, ENTRY_NONCE_BYTES, arena, valid);
-        *valid = *valid && entry_tag_is_valid(tags[i].name) && is_nonce(tags[i].nonce);
+        *valid = *valid && entry_tag_is_valid(tags[i].name) && entry_is_nonce(tags[i].nonce);
     }
     entry->tags = tags;
     entry->tag_count = count;
@@ -118,13 +119,14 @@ static void read_member(struct entry *entry, enum member m, struct slice text, s
         break;
     case MEMBER_IDLE:
         entry->idle = read_number(text, valid);
+        *valid = *valid && entry->idle <= ENTRY_IDLE_MAX;
         break;
     case MEMBER_END:
         entry->end = read_number(text, valid);
         break;
     case MEMBER_ID:
         entry->id = read_string(text, ENTRY_NONCE_BYTES, arena, valid);
-        *valid = *valid && is_nonce(entry->id);
+        *valid = *valid && entry_is_nonce(entry->id);
         break;
     case MEMBERS:
         *valid = false;
@@ -148,8 +150,8 @@ static bool read_line(struct slice line, struct arena *arena, struct entry *entr
         seen[m] = true;
         read_member(entry, m, members[i].value, arena, &valid);
     }
-    return valid && (entry->idle > 0) == seen[MEMBER_ID] && (!seen[MEMBER_END] || entry->idle > 0) &&
-           (!seen[MEMBER_CODING] || entry->raw);
+    return valid && (entry->idle > 0) == seen[MEMBER_ID] &&
+           (!seen[MEMBER_END] || entry->idle > 0) && (!seen[MEMBER_CODING] || entry->raw);
 }
 
 enum error entry_parse(struct slice stored, struct arena *arena, struct entry *entry) {
@@ -246,6 +248,13 @@ void entry_etag(const struct entry *entry, char out[ENTRY_ETAG_BYTES]) {
 
 bool entry_tag_is_valid(struct slice tag) {
     return tag.n > 0 && tag.n <= ENTRY_TAG_BYTES_MAX && key_text_is_valid(tag);
+}
+
+bool entry_is_nonce(struct slice text) {
+    for (size_t i = 0; i < text.n; i++)
+        if (strchr("0123456789abcdef", text.p[i]) == NULL || text.p[i] == '\0')
+            return false;
+    return text.n == ENTRY_NONCE_BYTES;
 }
 
 enum error entry_make_nonce(char out[ENTRY_NONCE_BYTES]) {

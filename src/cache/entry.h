@@ -2,7 +2,8 @@
  * What an entry looks like in Redis. A JSON value is stored as its text, and nothing else. Whatever
  * needs more (bytes with a media type, tags, an idle time) is a header and the body:
  *
- *     \0larder1 {"type":"image/png","tags":{"a":"<nonce>"},"idle":60,"end":<ms>,"id":"<nonce>"}\n...
+ *     \0larder1
+ * {"type":"image/png","tags":{"a":"<nonce>"},"idle":60,"end":<ms>,"id":"<nonce>"}\n...
  *
  * which no JSON text begins like. What has the mark but not the form of a header is another
  * program's, as is everything that is no JSON.
@@ -27,6 +28,10 @@ enum {
     ENTRY_ETAG_BYTES = 32,
 };
 
+/* Seconds: what max_ttl can be. Another program's header with more is none, so that milliseconds
+ * fit. */
+#define ENTRY_IDLE_MAX INT64_C(10000000000)
+
 struct entry_tag {
     struct slice name;  /* UTF-8 */
     struct slice nonce; /* ENTRY_NONCE_BYTES */
@@ -36,10 +41,10 @@ struct entry_tag {
 struct entry {
     struct slice header; /* as stored; empty: it has none */
     struct slice body;
-    bool raw;                    /* bytes of a media type, not a JSON value */
-    bool is_json;                /* the body is known to be JSON text */
-    struct slice type;           /* raw: Content-Type */
-    struct slice coding;         /* raw: Content-Encoding; empty: none */
+    bool raw;            /* bytes of a media type, not a JSON value */
+    bool is_json;        /* the body is known to be JSON text */
+    struct slice type;   /* raw: Content-Type */
+    struct slice coding; /* raw: Content-Encoding; empty: none */
     const struct entry_tag *tags;
     size_t tag_count;
     int64_t idle;    /* seconds without a read after which it expires; 0: none */
@@ -65,6 +70,9 @@ void entry_etag(const struct entry *entry, char out[ENTRY_ETAG_BYTES]);
 
 /* 1 to ENTRY_TAG_BYTES_MAX bytes of UTF-8 without control characters. */
 bool entry_tag_is_valid(struct slice tag);
+
+/* It looks like one of entry_make_nonce's. */
+bool entry_is_nonce(struct slice text);
 
 /* 128 random bits. E_SYSTEM: the kernel has none to give. */
 LARDER_MUST_CHECK enum error entry_make_nonce(char out[ENTRY_NONCE_BYTES]);

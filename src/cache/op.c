@@ -8,18 +8,24 @@ static const struct {
     op_append_step *append;
     op_take_step *take;
     unsigned replies;
-    bool writes; /* it may have changed something even if its replies never come */
+    enum {
+        READS,
+        WRITES, /* it may have changed something even if its replies never come */
+        WROTE,  /* the step before it has */
+    } effect;
+    bool script; /* its digest may be unknown to Redis */
 } phases[OP_PHASES] = {
-    [OP_LOAD] = {op_append_load, op_take_load, 2, false},
-    [OP_RELOAD] = {op_append_reload, op_take_load, 2, false},
-    [OP_CHECK] = {op_append_check, op_take_check, 1, false},
-    [OP_PREPARE] = {op_append_prepare, op_take_prepare, 1, false},
-    [OP_SET] = {op_append_set, op_take_set, 1, true},
-    [OP_CREATE] = {op_append_create, op_take_create, 1, true},
-    [OP_GUARD] = {op_append_guard, op_take_guard, 1, true},
-    [OP_UNLINK] = {op_append_unlink, op_take_unlink, 1, true},
-    [OP_UNLINKED] = {op_append_unlinked, op_take_unlinked, 1, true},
-    [OP_ADD] = {op_append_add, op_take_add, 1, true},
+    [OP_LOAD] = {op_append_load, op_take_load, 2, READS, false},
+    [OP_RELOAD] = {op_append_reload, op_take_load, 2, READS, false},
+    [OP_WAIT] = {op_append_wait, op_take_wait, 1, READS, false},
+    [OP_CHECK] = {op_append_check, op_take_check, 1, READS, true},
+    [OP_PREPARE] = {op_append_prepare, op_take_prepare, 1, READS, true},
+    [OP_SET] = {op_append_set, op_take_set, 1, WRITES, false},
+    [OP_CREATE] = {op_append_create, op_take_create, 1, WRITES, false},
+    [OP_GUARD] = {op_append_guard, op_take_guard, 1, WRITES, true},
+    [OP_UNLINK] = {op_append_unlink, op_take_unlink, 1, WRITES, true},
+    [OP_UNLINKED] = {op_append_unlinked, op_take_unlinked, 1, WROTE, false},
+    [OP_ADD] = {op_append_add, op_take_add, 1, WRITES, true},
 };
 
 bool op_done(struct op *op, enum error e) {
@@ -33,16 +39,18 @@ bool op_next(struct op *op, enum op_phase phase) {
 }
 
 bool op_refused(struct op *op, const struct op_context *context, const struct reply *reply) {
-    if (script_is_missing(&context->call->replies, reply)) {
+    bool missing = script_is_missing(&context->call->replies, reply);
+    if (missing && phases[op->phase].script && !op->whole_scripts) {
         op->whole_scripts = true;
         return false;
     }
     enum error e = reply_error(&context->call->replies, reply);
-    /* A reply of a type that the command never gives: nobody knows whose it was. */
-    op->distrust = e == OK;
-    if (e == OK)
+    /* A reply that the command never gives: nobody knows whose it was. */
+    op->distrust = e == OK || missing;
+    if (op->distrust)
         e = E_BACKEND_ERROR;
-    op->outcome_unknown = e == E_BACKEND_ERROR && phases[op->phase].writes;
+    /* An error that is in the table says that its command did nothing. */
+    op->outcome_unknown = op_may_have_written(op, e == E_BACKEND_ERROR);
     return op_done(op, e);
 }
 
@@ -90,11 +98,17 @@ void op_append(struct op *op, struct op_context *context) {
     phases[op->phase].append(op, context);
 }
 
-bool op_take(struct op *op, struct op_context *context, const struct reply **next) {
-    const struct reply *first = *next;
-    for (unsigned i = 0; i < phases[op->phase].replies; i++)
-        *next = replies_next(&context->call->replies, *next);
-    return phases[op->phase].take(op, context, first);
+bool op_take(struct op *op, struct op_context *context, const struct reply *first,
+             const struct reply **next) {
+    if (next != NULL) {
+        *next = first;
+        for (unsigned i = 0; i < phases[op->phase].replies; i++)
+            *next = replies_next(&context->call->replies, *next);
+    }
+    bool done = phases[op->phase].take(op, context, first);
+    if (done && op->tries > 0)
+        turns_give_back(context->turns, op->name, op);
+    return done;
 }
 
 void op_keep_replies(struct op_context *context) {
@@ -103,17 +117,20 @@ void op_keep_replies(struct op_context *context) {
     context->keep_replies = false;
 }
 
-bool op_may_have_written(const struct op *op) {
-    return phases[op->phase].writes;
+bool op_may_have_written(const struct op *op, bool sent) {
+    return phases[op->phase].effect == WROTE || (sent && phases[op->phase].effect == WRITES);
 }
 
-bool op_changes_later(const struct op *op) {
-    /* What SET and UNLINK do is done when they are; anything else may have to go on. */
-    return op->kind != OP_READ && op->phase != OP_SET && op->phase != OP_UNLINK;
+bool op_holds_up(const struct op *op, const struct op *later) {
+    /* Any step may be followed by another: a probe by the rest of the value, a script by its text.
+     * Only SET is the end of it whatever Redis says. */
+    if (op->kind == OP_READ)
+        return later->kind != OP_READ;
+    return op->phase != OP_SET;
 }
 
-bool op_asks_for_much(const struct op *op) {
-    return (op->phase == OP_LOAD && !op->probes) || op->phase == OP_RELOAD;
+bool op_asks_for_entry(const struct op *op) {
+    return op->phase == OP_LOAD || op->phase == OP_RELOAD;
 }
 
 /* --- what was read is judged ----------------------------------------------------------------- */
@@ -134,15 +151,13 @@ static bool loaded_read(struct op *op) {
         return op_done(op, E_KEY_NOT_FOUND);
     if (op->if_match.kind != CONDITION_NONE && !condition_matches(&op->if_match, etag, false))
         return op_done(op, E_PRECONDITION_FAILED);
-    op->not_modified =
-        op->if_none_match.kind != CONDITION_NONE && condition_matches(&op->if_none_match, etag, true);
+    op->not_modified = op->if_none_match.kind != CONDITION_NONE &&
+                       condition_matches(&op->if_none_match, etag, true);
     return op_done(op, OK);
 }
 
 bool op_loaded(struct op *op, struct op_context *context) {
     op->has_etag = op->alive;
-    if (op->alive)
-        entry_etag(&op->found, op->etag);
     if (op->kind == OP_READ)
         return loaded_read(op);
     if (!conditions_hold(op))

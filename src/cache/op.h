@@ -10,8 +10,8 @@
  * it here, and then has a script in Redis write only if the entry is still the one that was read
  * (redis/scripts/guard.lua); it starts over, so many times, if it is not.
  *
- * An entry that carries a tag whose nonce is another by now, or gone, is dead: it does not exist for
- * anybody.
+ * An entry that carries a tag whose nonce is another by now, or gone, is dead: it does not exist
+ * for anybody.
  */
 #ifndef LARDER_CACHE_OP_H
 #define LARDER_CACHE_OP_H
@@ -26,6 +26,7 @@
 #include "base/slice.h"
 #include "cache/condition.h"
 #include "cache/entry.h"
+#include "cache/turns.h"
 #include "redis/store.h"
 
 enum op_kind { OP_READ, OP_WRITE, OP_REMOVE, OP_PATCH, OP_COUNT };
@@ -33,7 +34,8 @@ enum op_kind { OP_READ, OP_WRITE, OP_REMOVE, OP_PATCH, OP_COUNT };
 enum op_phase {
     OP_LOAD,     /* read the entry */
     OP_RELOAD,   /* ... by GET, since GETRANGE could not tell */
-    OP_CHECK,    /* are its tags alive? renew an idle entry */
+    OP_WAIT,     /* it is another one's turn to read and change the entry */
+    OP_CHECK,    /* are its tags alive? a read renews an idle entry */
     OP_PREPARE,  /* nonces for the tags of the new entry, and Redis's time */
     OP_SET,      /* write whatever was there */
     OP_CREATE,   /* write if nothing is there */
@@ -50,7 +52,10 @@ struct op_context {
     struct call *call;
     struct arena *arena; /* what the operation keeps, and its answer, live here */
     const struct config *config;
-    bool keep_replies; /* set by op_take: the replies' bytes are needed on: see op_keep_replies */
+    struct turns *turns; /* among this worker's operations */
+    int64_t now;         /* clock_monotonic */
+    bool keep_replies;   /* set by op_take: the replies' bytes are needed on: see op_keep_replies */
+    bool starts_over;    /* set by op_take: nothing that it found so far is needed any more */
 };
 
 struct op {
@@ -67,11 +72,11 @@ struct op {
     bool probes;         /* asks for OP_PROBE_BYTES first, and for more only if there is more */
 
     /* What came of it. */
-    enum error error;     /* OK; E_KEY_NOT_FOUND; E_PRECONDITION_FAILED; any that stands for itself */
-    bool outcome_unknown; /* with an error: something may have been written */
-    bool distrust;        /* a reply made no sense: see store_distrust */
-    bool not_modified;    /* OP_READ: if_none_match holds the entity tag */
-    struct entry found;   /* the entry: as it is read, or as it is now */
+    enum error error; /* OK; E_KEY_NOT_FOUND; E_PRECONDITION_FAILED; any that stands for itself */
+    bool outcome_unknown;        /* with an error: something may have been written */
+    bool distrust;               /* a reply made no sense: see store_distrust */
+    bool not_modified;           /* OP_READ: if_none_match holds the entity tag */
+    struct entry found;          /* the entry: as it is read, or as it is now */
     char etag[ENTRY_ETAG_BYTES]; /* of `found`; also with E_PRECONDITION_FAILED if there is one */
     bool has_etag;
     int64_t left;  /* milliseconds until it ends; -1: it does not */
@@ -104,22 +109,24 @@ bool op_start(struct op *op, struct op_context *context);
 /* Appends the commands of its step. */
 void op_append(struct op *op, struct op_context *context);
 
-/* Reads its replies, of which `*next` is the first, and moves it behind them. True when it is
- * done. */
-bool op_take(struct op *op, struct op_context *context, const struct reply **next);
+/* Reads its replies, of which `first` is the first. True when it is done. Unless `next` is NULL,
+ * `*next` is the reply that follows them, NULL at the end. */
+bool op_take(struct op *op, struct op_context *context, const struct reply *first,
+             const struct reply **next);
 
 /* To be called before the call is begun again, after every op_take of the round. */
 void op_keep_replies(struct op_context *context);
 
-/* The call failed as a whole, with its error: whether this operation may have written. */
-bool op_may_have_written(const struct op *op);
+/* The call failed as a whole, or could not begin: whether this operation may have written. `sent`:
+ * the commands of its present step may have reached Redis. */
+bool op_may_have_written(const struct op *op, bool sent);
 
-/* It changes the entry, but not by its present step, whose commands go with those of others: what is
- * to come after it must wait for it. */
-bool op_changes_later(const struct op *op);
+/* `later` is on the same entry, and was asked for after `op`, which is under way: whether no
+ * command of it may go out before `op` is done. */
+bool op_holds_up(const struct op *op, const struct op *later);
 
-/* Its present step may bring an entry of any size. */
-bool op_asks_for_much(const struct op *op);
+/* Its present step brings an entry: of at most OP_PROBE_BYTES if it probes, else of any size. */
+bool op_asks_for_entry(const struct op *op);
 
 /* The name in Redis of a tag, in the arena; it begins as no entry's does. */
 struct slice op_tag_name(struct arena *arena, const struct config *config, struct slice tag);

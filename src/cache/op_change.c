@@ -26,6 +26,12 @@ static int64_t first_expiry(const struct entry *entry, int64_t expiry) {
     return idle;
 }
 
+/* The same, of an entry whose end stays `left` milliseconds away (-1: it has none): a change is a
+ * use, and renews an idle time. */
+static int64_t kept_expiry(const struct entry *entry, int64_t left) {
+    return first_expiry(entry, left > 0 ? left : 0);
+}
+
 static void note_expiry(struct op *op) {
     int64_t first = first_expiry(&op->found, op->expiry);
     op->left = op->expiry > 0 ? op->expiry : -1;
@@ -50,8 +56,8 @@ void op_append_prepare(struct op *op, struct op_context *context) {
     script_begin(&script, SCRIPT_tags, op->whole_scripts);
     for (size_t i = 0; i < op->entry.tag_count; i++)
         script_key(&script, op_tag_name(context->arena, context->config, op->entry.tags[i].name));
-    script_arg(&script, op->expiry > 0 ? number_put(&life, op->expiry + TAG_SLACK_MS)
-                                       : (struct slice){0});
+    script_arg(&script,
+               op->expiry > 0 ? number_put(&life, op->expiry + TAG_SLACK_MS) : (struct slice){0});
     for (size_t i = 0; i < op->entry.tag_count; i++) {
         if (entry_make_nonce(nonces[i]) != OK)
             context->arena->failed = true; /* ends the operation when the replies come */
@@ -67,8 +73,7 @@ static bool take_nonces(struct op *op, struct op_context *context, const struct 
         return false;
     for (size_t i = 0; i < op->entry.tag_count; i++, nonce++) {
         tags[i].name = op->entry.tags[i].name;
-        tags[i].nonce =
-            arena_copy(context->arena, replies_bytes(&context->call->replies, nonce));
+        tags[i].nonce = arena_copy(context->arena, replies_bytes(&context->call->replies, nonce));
     }
     op->entry.tags = tags;
     return true;
@@ -86,9 +91,13 @@ bool op_take_prepare(struct op *op, struct op_context *context, const struct rep
     if (first->type != REPLY_ARRAY || first->integer != 1 + (int64_t)op->entry.tag_count ||
         first[1].type != REPLY_INTEGER)
         return op_refused(op, context, first);
-    for (size_t i = 0; i < op->entry.tag_count; i++)
-        if (first[2 + i].type != REPLY_STRING || first[2 + i].n != ENTRY_NONCE_BYTES)
+    for (size_t i = 0; i < op->entry.tag_count; i++) {
+        if (first[2 + i].type != REPLY_STRING)
             return op_refused(op, context, &first[2 + i]);
+        /* Another program's: in a header it would be taken for one, and so would the header. */
+        if (!entry_is_nonce(replies_bytes(&context->call->replies, &first[2 + i])))
+            return op_done(op, E_WRONG_TYPE);
+    }
     bool fine = op->entry.tag_count == 0 || take_nonces(op, context, first + 2);
     if (op->entry.idle > 0) {
         op->entry.end = op->expiry > 0 ? first[1].integer + op->expiry : 0;
@@ -139,32 +148,28 @@ bool op_take_create(struct op *op, struct op_context *context, const struct repl
 
 /* --- counting without a look ----------------------------------------------------------------- */
 
-/* The counter's first value; false on overflow. */
-static bool first_count(const struct op *op, int64_t *sum) {
-    return integer_add(op->initial, op->by, sum) == OK;
-}
-
 void op_append_add(struct op *op, struct op_context *context) {
     struct script_call script;
     struct number expiry;
     char by[INTEGER_TEXT_MAX];
     char first[INTEGER_TEXT_MAX];
     int64_t sum = 0;
-    (void)first_count(op, &sum); /* whoever asks has looked */
+    bool fits = integer_add(op->initial, op->by, &sum) == OK;
     script_begin(&script, SCRIPT_count, op->whole_scripts);
     script_key(&script, op->name);
     script_arg(&script, (struct slice){by, integer_put(by, op->by)});
-    script_arg(&script, (struct slice){first, integer_put(first, sum)});
-    script_arg(&script,
-               op->expiry > 0 ? number_put(&expiry, op->expiry) : (struct slice){0});
+    script_arg(&script, (struct slice){first, fits ? integer_put(first, sum) : 0});
+    script_arg(&script, op->expiry > 0 ? number_put(&expiry, op->expiry) : (struct slice){0});
     script_send(&script, context->store, context->call);
 }
 
 bool op_take_add(struct op *op, struct op_context *context, const struct reply *first) {
     if (first->type == REPLY_INTEGER && first->integer == 0)
         return op_next(op, OP_LOAD);
-    if (first->type == REPLY_INTEGER)
-        return op_done(op, first->integer == 1 ? E_NOT_AN_INTEGER : E_COUNTER_OVERFLOW);
+    if (first->type == REPLY_INTEGER && first->integer == 1)
+        return op_done(op, E_NOT_AN_INTEGER);
+    if (first->type == REPLY_INTEGER && first->integer == 2)
+        return op_done(op, E_COUNTER_OVERFLOW);
     if (first->type != REPLY_ARRAY || first->integer != 2 || first[1].type != REPLY_STRING ||
         first[2].type != REPLY_INTEGER)
         return op_refused(op, context, first);
@@ -174,6 +179,23 @@ bool op_take_add(struct op *op, struct op_context *context, const struct reply *
     op->has_etag = true;
     context->keep_replies = true;
     return op_done(op, OK);
+}
+
+/* --- turns ----------------------------------------------------------------------------------- */
+
+static bool next_turn(struct op *op, struct op_context *context) {
+    bool mine = turns_take(context->turns, op->name, op, context->now);
+    return op_next(op, mine ? OP_LOAD : OP_WAIT);
+}
+
+/* Comes back when the commands before it have: the next moment at which something may be new. */
+void op_append_wait(struct op *op, struct op_context *context) {
+    (void)op;
+    store_append(context->store, context->call, (struct slice[]){SLICE("PING")}, 1);
+}
+
+bool op_take_wait(struct op *op, struct op_context *context, const struct reply *first) {
+    return first->type == REPLY_STATUS ? next_turn(op, context) : op_refused(op, context, first);
 }
 
 /* --- writing what was read ------------------------------------------------------------------- */
@@ -197,9 +219,10 @@ static bool guard(struct op *op, struct op_context *context, const char *action)
 
 static enum error merge(struct op *op, struct op_context *context, struct slice *merged) {
     struct buf out = {0};
-    if (op->found.raw || jsontext_check(op->found.body, NULL, NULL) != OK)
+    struct slice target; /* without the white space that another program may have put around it */
+    if (op->found.raw || jsontext_check(op->found.body, &target, NULL) != OK)
         return E_NOT_JSON;
-    enum error e = jsonmerge(op->found.body, op->patch, &out);
+    enum error e = jsonmerge(target, op->patch, &out);
     if (e == OK && out.n > (size_t)context->config->max_value)
         e = E_VALUE_TOO_LARGE;
     *merged = buf_slice(&out);
@@ -236,7 +259,7 @@ static bool change_count(struct op *op, struct op_context *context) {
     op->keeps_expiry = op->alive;
     if (!op->alive) {
         op->entry = (struct entry){0};
-        (void)first_count(op, &value);
+        e = integer_add(op->initial, op->by, &value);
     } else if (op->found.raw) {
         e = E_NOT_AN_INTEGER;
     } else {
@@ -247,8 +270,8 @@ static bool change_count(struct op *op, struct op_context *context) {
     if (e != OK)
         return op_done(op, e);
     char digits[INTEGER_TEXT_MAX];
-    struct slice body = arena_copy(context->arena,
-                                   (struct slice){digits, integer_put(digits, value)});
+    struct slice body =
+        arena_copy(context->arena, (struct slice){digits, integer_put(digits, value)});
     context->keep_replies = true;
     if (!op->alive)
         op->entry.body = body;
@@ -270,14 +293,14 @@ bool op_change(struct op *op, struct op_context *context) {
         break;
     }
     op->action = "SET";
-    context->keep_replies = op->found.tag_count > 0;
     return op_next(op, OP_GUARD);
 }
 
 static struct slice guard_expiry(const struct op *op, struct number *n) {
-    int64_t first = first_expiry(&op->entry, op->expiry);
-    if (op->keeps_expiry)
+    if (op->keeps_expiry && op->entry.idle == 0)
         return SLICE("KEEPTTL");
+    int64_t first =
+        op->keeps_expiry ? kept_expiry(&op->entry, op->left) : first_expiry(&op->entry, op->expiry);
     return first > 0 ? number_put(n, first) : (struct slice){0};
 }
 
@@ -298,8 +321,8 @@ void op_append_guard(struct op *op, struct op_context *context) {
     script_key(&script, op->name);
     for (size_t i = 0; i < tags; i++)
         script_key(&script, op_tag_name(context->arena, context->config, op->found.tags[i].name));
-    script_arg(&script, op->exists ? (struct slice){op->digest, sizeof(op->digest)}
-                                   : (struct slice){0});
+    script_arg(&script,
+               op->exists ? (struct slice){op->digest, sizeof(op->digest)} : (struct slice){0});
     script_arg(&script, slice_of(op->action));
     script_arg(&script, guard_expiry(op, &expiry));
     script_arg(&script, guard_life(op, &life));
@@ -318,17 +341,21 @@ static bool guarded(struct op *op) {
     (void)written(op);
     if (op->keeps_expiry) {
         op->left = left;
-        op->fresh = fresh;
+        op->fresh = op->found.idle > 0 ? kept_expiry(&op->found, left) : fresh;
     }
     return op_done(op, OK);
 }
 
 bool op_take_guard(struct op *op, struct op_context *context, const struct reply *first) {
-    if (first->type != REPLY_INTEGER)
+    if (first->type != REPLY_INTEGER || first->integer < 0 || first->integer > 1)
         return op_refused(op, context, first);
     if (first->integer == 1)
         return guarded(op);
     if (++op->tries == OP_TRIES_MAX)
         return op_done(op, E_CONTENTION);
-    return op_next(op, OP_LOAD);
+    context->starts_over = true;
+    /* The entry is not the one that it named any more: to find that out it needs no turn. */
+    if (op->if_match.kind == CONDITION_LIST)
+        return op_next(op, OP_LOAD);
+    return next_turn(op, context);
 }

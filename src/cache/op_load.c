@@ -10,7 +10,7 @@
  * is a key, GET has the last word.
  */
 enum { BODY_MAX = 8 << 20, NO_EXPIRY = -1, NO_KEY = -2 /* PTTL's special answers */ };
-#define READ_LAST "8404992" /* index of the last byte: one more than body and header can have */
+#define READ_LAST  "8404992" /* index of the last byte: one more than body and header can have */
 #define PROBE_LAST "16383"
 _Static_assert(BODY_MAX + ENTRY_HEADER_MAX == 8404992 && OP_PROBE_BYTES == 16384, "indexes");
 
@@ -32,8 +32,20 @@ void op_append_reload(struct op *op, struct op_context *context) {
 
 static bool found_nothing(struct op *op, struct op_context *context) {
     op->exists = op->alive = false;
+    op->left = op->fresh = -1;
     op->found = (struct entry){0};
     return op_loaded(op, context);
+}
+
+/* For the next round. What replaces or removes the entry needs its header only, however often it
+ * has to start over; else the replies' memory is kept as it is. */
+static bool keep_found(struct op *op, struct op_context *context) {
+    if (op->kind != OP_WRITE && op->kind != OP_REMOVE) {
+        context->keep_replies = true;
+        return true;
+    }
+    struct slice header = arena_copy(context->arena, op->found.header);
+    return entry_parse(header, context->arena, &op->found) == OK && !arena_failed(context->arena);
 }
 
 /* What is there is taken apart, and judged at once if it says nothing of tags or an idle time. */
@@ -43,14 +55,14 @@ static bool found_bytes(struct op *op, struct op_context *context, struct slice 
     if (op->found.body.n > BODY_MAX)
         return op_done(op, E_ENTRY_TOO_LARGE);
     op->exists = true;
+    entry_etag(&op->found, op->etag);
     if (op->kind != OP_READ)
         digest_sha1_hex(stored, op->digest);
     if (op->found.tag_count == 0 && op->found.idle == 0) {
         op->alive = true;
         return op_loaded(op, context);
     }
-    context->keep_replies = true;
-    return op_next(op, OP_CHECK);
+    return keep_found(op, context) ? op_next(op, OP_CHECK) : op_done(op, E_OUT_OF_MEMORY);
 }
 
 bool op_take_load(struct op *op, struct op_context *context, const struct reply *first) {
@@ -106,12 +118,14 @@ void op_append_check(struct op *op, struct op_context *context) {
         append_mget(op, context);
         return;
     }
+    /* A write looks first, too, and may then change nothing. */
+    int64_t renewal = op->kind == OP_READ ? op->found.idle * 1000 : 0;
     script_begin(&script, SCRIPT_check, op->whole_scripts);
     script_key(&script, op->name);
     for (size_t i = 0; i < op->found.tag_count; i++)
         script_key(&script, op_tag_name(context->arena, context->config, op->found.tags[i].name));
     script_arg(&script, op->found.header);
-    script_arg(&script, (struct slice){idle, decimal_put(idle, (uint64_t)op->found.idle * 1000)});
+    script_arg(&script, (struct slice){idle, decimal_put(idle, (uint64_t)renewal)});
     script_arg(&script, (struct slice){end, decimal_put(end, (uint64_t)op->found.end)});
     for (size_t i = 0; i < op->found.tag_count; i++)
         script_arg(&script, op->found.tags[i].nonce);
@@ -173,8 +187,10 @@ bool op_take_unlink(struct op *op, struct op_context *context, const struct repl
         return op_done(op, first->integer > 0 ? OK : E_KEY_NOT_FOUND);
     if (first->type != REPLY_STRING)
         return op_refused(op, context, first);
-    if (entry_parse(replies_bytes(replies, first), context->arena, &op->found) != OK)
+    if (entry_parse(replies_bytes(replies, first), context->arena, &op->found) != OK) {
+        op->outcome_unknown = true;
         return op_done(op, E_OUT_OF_MEMORY);
+    }
     if (op->found.tag_count == 0)
         return op_done(op, OK);
     context->keep_replies = true;

@@ -15,9 +15,9 @@
 LARDER_MUST_CHECK enum error ttl_parse(struct slice text, int64_t max, int64_t *seconds,
                                        const char **reason);
 
-/* The milliseconds that an entry with this ttl (seconds; 0: no end) is given: up to `jitter` percent
- * less, at random, so that entries written together do not expire together; at least one second.
- * 0: no end. */
+/* The milliseconds that an entry with this ttl (seconds; 0: no end) is given: up to `jitter`
+ * percent less, at random, so that entries written together do not expire together; at least one
+ * second. 0: no end. */
 int64_t ttl_expiry(int64_t seconds, int64_t jitter);
 
 /* What is left, in seconds rounded up, of `pttl` milliseconds (Redis PTTL, >= 0). */

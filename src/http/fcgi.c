@@ -76,50 +76,62 @@ int OS_Accept(int socket, int fail_on_intr, const char *addresses) {
 
 /* --- decoding -------------------------------------------------------------------------------- */
 
-/* Which parameters the service reads, and where they go. */
-static const struct {
+/* Which parameters the service reads, and where they go; by the length of their names, which tells
+ * most of them apart. */
+static const struct wanted {
     const char *name;
     size_t length;
     size_t offset;
 } wanted[] = {
 #define PARAM(name, member)                                                                        \
-    { name "=", sizeof(name), offsetof(struct request_params, member) }
-    PARAM("REQUEST_METHOD", method),
+    { name, sizeof(name) - 1, offsetof(struct request_params, member) }
     PARAM("REQUEST_URI", target),
-    PARAM("CONTENT_TYPE", content_type),
-    PARAM("CONTENT_LENGTH", content_length),
-    /* Header fields from here on. nginx passes the first of two fields as CONTENT_TYPE, and both as
-     * this. */
-    PARAM("HTTP_CONTENT_TYPE", content_type_field),
-    PARAM("HTTP_CONTENT_ENCODING", content_encoding),
-    PARAM("HTTP_IF_MATCH", fields.if_match),
-    PARAM("HTTP_IF_NONE_MATCH", fields.if_none_match),
     PARAM("HTTP_PREFER", fields.prefer),
+    PARAM("CONTENT_TYPE", content_type),
+    PARAM("HTTP_IF_MATCH", fields.if_match),
+    PARAM("REQUEST_METHOD", method),
+    PARAM("CONTENT_LENGTH", content_length),
+    /* nginx passes the first of two fields as CONTENT_TYPE, and both as this. */
+    PARAM("HTTP_CONTENT_TYPE", content_type_field),
     PARAM("HTTP_CACHE_GROUPS", fields.cache_groups),
+    PARAM("HTTP_IF_NONE_MATCH", fields.if_none_match),
+    PARAM("HTTP_CONTENT_ENCODING", content_encoding),
 #undef PARAM
 };
 
-enum { WANTED = sizeof(wanted) / sizeof(wanted[0]), FIRST_FIELD = 4 };
+enum { WANTED = sizeof(wanted) / sizeof(wanted[0]), LENGTHS = 22 };
+
+/* The first row with a name of so many bytes; WANTED: there is none. */
+static unsigned char first_of_length[LENGTHS];
+
+static void index_wanted(void) {
+    memset(first_of_length, WANTED, sizeof(first_of_length));
+    for (size_t i = WANTED; i-- > 0;)
+        first_of_length[wanted[i].length] = (unsigned char)i;
+}
+
+/* The row of a parameter, or WANTED. */
+static size_t find_wanted(const char *name, size_t length) {
+    size_t i = length < LENGTHS ? first_of_length[length] : WANTED;
+    for (; i < WANTED && wanted[i].length == length; i++)
+        if (memcmp(name, wanted[i].name, length) == 0)
+            return i;
+    return WANTED;
+}
 
 /* One pass over the environment; which copy of a parameter counts must not depend on who reads it,
  * so a second one is an error. Gives the sum of the lengths. */
 static size_t index_params(char **environment, struct slice found[WANTED], bool *twice) {
     size_t bytes = 0;
     for (char **entry = environment; *entry != NULL; entry++) {
-        struct slice pair = slice_of(*entry);
-        bool is_field = memcmp(pair.p, "HTTP_", pair.n < 5 ? pair.n : 5) == 0;
-        size_t end = is_field ? WANTED : FIRST_FIELD;
-        for (size_t i = is_field ? FIRST_FIELD : 0; i < end; i++) {
-            size_t n = wanted[i].length;
-            /* The sign's place alone tells most of them apart. */
-            if (pair.n < n || pair.p[n - 1] != '=' || memcmp(pair.p, wanted[i].name, n) != 0)
-                continue;
-            *twice = *twice || found[i].p != NULL;
-            bytes -= found[i].n;
-            found[i] = (struct slice){pair.p + n, pair.n - n};
-            bytes += found[i].n;
-            break;
-        }
+        const char *sign = strchr(*entry, '=');
+        size_t i = sign != NULL ? find_wanted(*entry, (size_t)(sign - *entry)) : WANTED;
+        if (i == WANTED)
+            continue;
+        *twice = *twice || found[i].p != NULL;
+        bytes -= found[i].n;
+        found[i] = slice_of(sign + 1);
+        bytes += found[i].n;
     }
     return bytes;
 }
@@ -204,6 +216,7 @@ enum error fcgi_setup(void) {
     struct buf strings = {0};
     struct buf body = {0};
     reads = writes = 0;
+    index_wanted();
     bool proven =
         FCGX_Init() == 0 && FCGX_InitRequest(&request, -1, 0) == 0 && self_test(&strings, &body);
     if (!proven)

@@ -60,7 +60,8 @@ static bool type_is_json(struct slice type) {
 
 bool media_is_json(struct slice content_type) {
     struct slice rest = scan_trim(content_type);
-    if (rest.n == 0)
+    /* What nearly everybody sends. */
+    if (rest.n == 0 || slice_eq(rest, SLICE("application/json")))
         return true;
     if (!type_is_json(next_part(&rest)))
         return false;

@@ -84,6 +84,9 @@ static enum step answer_options(struct request *r) {
     }
     r->response.status = 204;
     response_field(&r->response, "Allow", buf_slice(&allow));
+    /* RFC 5789, 3.1. */
+    if (memmem(allow.p, allow.n, "PATCH", 5) != NULL)
+        response_field(&r->response, "Accept-Patch", SLICE("application/merge-patch+json"));
     buf_fini(&allow);
     return STEP_ANSWER;
 }

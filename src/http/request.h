@@ -25,7 +25,8 @@ struct service {
     struct stats_row *row; /* this worker's */
     struct store *store;
     const struct route_table *routes;
-    int64_t now; /* clock_monotonic, read once a turn */
+    struct turns turns; /* among this worker's operations */
+    int64_t now;        /* clock_monotonic, read once a turn */
 };
 
 /* Header fields that only some handlers look at; p is NULL if absent. */
@@ -72,7 +73,7 @@ struct request_params {
     struct slice content_encoding;
     struct slice content_type_field; /* the same as content_type; seen only to be seen twice */
     struct request_fields fields;
-    enum error error;                /* E_DUPLICATE_FIELD: one of them came twice */
+    enum error error; /* E_DUPLICATE_FIELD: one of them came twice */
 };
 
 /* Of a zeroed request. */

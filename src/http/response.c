@@ -42,50 +42,56 @@ void response_field(struct response *r, const char *name, struct slice value) {
     buf_put(&r->fields, "\r\n", 2);
 }
 
+/* Status and reason as one text: every answer has one. */
 static const struct {
     int status;
-    const char *reason;
-} reasons[] = {
-    {200, "OK"},
-    {204, "No Content"},
-    {304, "Not Modified"},
-    {400, "Bad Request"},
-    {404, "Not Found"},
-    {405, "Method Not Allowed"},
-    {409, "Conflict"},
-    {412, "Precondition Failed"},
-    {413, "Content Too Large"},
-    {415, "Unsupported Media Type"},
-    {422, "Unprocessable Content"},
-    {500, "Internal Server Error"},
-    {503, "Service Unavailable"},
-    {507, "Insufficient Storage"},
+    struct slice line;
+} lines[] = {
+#define LINE(status, reason)                                                                       \
+    { status, SLICE_INIT("Status: " #status " " reason) }
+    LINE(200, "OK"),
+    LINE(404, "Not Found"),
+    LINE(304, "Not Modified"),
+    LINE(204, "No Content"),
+    LINE(400, "Bad Request"),
+    LINE(405, "Method Not Allowed"),
+    LINE(409, "Conflict"),
+    LINE(412, "Precondition Failed"),
+    LINE(413, "Content Too Large"),
+    LINE(415, "Unsupported Media Type"),
+    LINE(422, "Unprocessable Content"),
+    LINE(500, "Internal Server Error"),
+    LINE(503, "Service Unavailable"),
+    LINE(507, "Insufficient Storage"),
+#undef LINE
 };
 
-static const char *reason_of(int status) {
-    for (size_t i = 0; i < sizeof(reasons) / sizeof(reasons[0]); i++)
-        if (reasons[i].status == status)
-            return reasons[i].reason;
-    return "Unassigned";
+static void put_status(struct buf *out, int status) {
+    for (size_t i = 0; i < sizeof(lines) / sizeof(lines[0]); i++)
+        if (lines[i].status == status) {
+            buf_put_slice(out, lines[i].line);
+            return;
+        }
+    buf_put_slice(out, SLICE("Status: "));
+    buf_put_int(out, status);
+    buf_put_slice(out, SLICE(" Unassigned"));
 }
 
 void response_put_head(const struct response *r, struct buf *out) {
-    buf_puts(out, "Status: ");
-    buf_put_int(out, r->status);
-    buf_put_char(out, ' ');
-    buf_puts(out, reason_of(r->status));
+    put_status(out, r->status);
     if (r->content_type.n > 0) {
-        buf_puts(out, "\r\nContent-Type: ");
+        buf_put_slice(out, SLICE("\r\nContent-Type: "));
         buf_put_slice(out, r->content_type);
-        buf_puts(out, "\r\nContent-Length: ");
+        buf_put_slice(out, SLICE("\r\nContent-Length: "));
         buf_put_uint(out, response_length(r));
-        buf_puts(out, "\r\nX-Content-Type-Options: nosniff");
+        buf_put_slice(out, SLICE("\r\nX-Content-Type-Options: nosniff\r\n"));
+    } else {
+        buf_put(out, "\r\n", 2);
     }
-    buf_put(out, "\r\n", 2);
     if (r->no_store)
-        buf_puts(out, "Cache-Control: no-store\r\n");
+        buf_put_slice(out, SLICE("Cache-Control: no-store\r\n"));
     if (r->retry_after > 0) {
-        buf_puts(out, "Retry-After: ");
+        buf_put_slice(out, SLICE("Retry-After: "));
         buf_put_int(out, r->retry_after);
         buf_put(out, "\r\n", 2);
     }

@@ -10,11 +10,11 @@
 enum lookup { LOOKUP_NONE, LOOKUP_HIT, LOOKUP_MISS };
 
 struct response {
-    int status;               /* HTTP status code; 0: not filled in yet */
+    int status;                /* HTTP status code; 0: not filled in yet */
     struct slice content_type; /* lives as long as the request; empty: no body */
-    bool no_store;            /* Cache-Control: no-store */
-    int retry_after;          /* seconds; 0: none */
-    struct buf fields;        /* further header lines, each ending in CRLF */
+    bool no_store;             /* Cache-Control: no-store */
+    int retry_after;           /* seconds; 0: none */
+    struct buf fields;         /* further header lines, each ending in CRLF */
     struct buf body;
     /* A value is not copied into the body: it is written from where it lies, at this offset. It
      * must live as long as the request's replies or body do. */

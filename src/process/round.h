@@ -14,6 +14,7 @@
 #include <stdint.h>
 
 #include "http/request.h"
+#include "process/census.h"
 #include "process/conn.h"
 
 enum {
@@ -27,6 +28,7 @@ enum {
 struct round {
     struct service service;
     int epoll;
+    struct census *census;           /* whose calls come back here, too */
     struct conn *conns;              /* all of them */
     struct conn *ready, *ready_tail; /* first in, first out */
     struct conn *closed; /* freed at the end of the turn: events of this turn may still name them */

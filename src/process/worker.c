@@ -32,6 +32,7 @@ struct worker {
     int signals;
     enum mode mode;
     struct round round;
+    struct census census;
     struct acceptor acceptor;
     struct store *store;
     int64_t next_tick;
@@ -152,6 +153,8 @@ static enum error set_up(struct worker *w) {
         .now = clock_monotonic(),
     };
     round_init(&w->round, service, w->epoll);
+    census_init(&w->census, &w->round.service);
+    w->round.census = &w->census;
     w->acceptor = (struct acceptor){
         .inherit = inherit,
         .epoll = w->epoll,
@@ -165,6 +168,7 @@ static enum error set_up(struct worker *w) {
 static void tear_down(struct worker *w) {
     round_fini(&w->round);
     store_close(&w->store);
+    census_fini(&w->census);
     if (w->signals >= 0)
         (void)close(w->signals);
     if (w->epoll >= 0)
@@ -243,6 +247,8 @@ static void tick(struct worker *w, int64_t now) {
         return;
     w->next_tick = now + TICK_MS * NS_PER_MS;
     round_tick(&w->round);
+    if (w->mode == SERVING)
+        census_tick(&w->census);
 }
 
 /* One turn. False when epoll itself is broken. */

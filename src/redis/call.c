@@ -15,6 +15,7 @@ void call_fini(struct call *call) {
 static void release(struct replies *replies) {
     buf_reset(&replies->nodes, KEEP_REPLY_NODES);
     buf_reset(&replies->bytes, KEEP_REPLY_BYTES);
+    replies->has_error = false;
 }
 
 void call_release(struct call *call) {

@@ -13,13 +13,13 @@ struct call {
     struct call *next;
     struct replies replies;
     struct replies previous; /* of the round before, if call_keep_previous was called */
-    unsigned wanted;    /* replies asked for */
-    unsigned got;       /* replies complete */
-    uint64_t from, to;  /* its commands' bytes in the connection's stream */
-    int64_t committed;  /* clock_monotonic */
-    int64_t deadline;   /* clock_monotonic; set by store_commit */
-    enum error error;   /* why it failed as a whole; OK if every reply is there */
-    bool outcome_known; /* with `error`: no byte of it reached Redis, so nothing was done */
+    unsigned wanted;         /* replies asked for */
+    unsigned got;            /* replies complete */
+    uint64_t from, to;       /* its commands' bytes in the connection's stream */
+    int64_t committed;       /* clock_monotonic */
+    int64_t deadline;        /* clock_monotonic; set by store_commit */
+    enum error error;        /* why it failed as a whole; OK if every reply is there */
+    bool outcome_known;      /* with `error`: no byte of it reached Redis, so nothing was done */
 };
 
 /* Frees what the call has allocated. It must not be queued. */

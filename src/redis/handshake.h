@@ -13,9 +13,9 @@
 #include "redis/reply.h"
 
 struct handshake_result {
-    bool policy_refused; /* CONFIG SET was refused: the service runs, Redis keeps its own */
-    char version[32];    /* "7.0.15"; empty if INFO is not allowed */
-    char fault[256];     /* for the log: what failed, with Redis's words; no secret */
+    bool policy_refused;     /* CONFIG SET was refused: the service runs, Redis keeps its own */
+    char version[32];        /* "7.0.15"; empty if INFO is not allowed */
+    char fault[256];         /* for the log: what failed, with Redis's words; no secret */
     char scripts_fault[128]; /* why it takes no scripts, in its words; empty: it does */
 };
 

@@ -31,6 +31,7 @@ struct reply {
 struct replies {
     struct buf nodes; /* of struct reply */
     struct buf bytes;
+    bool has_error; /* one of them came as an error */
 };
 
 /* The i-th top-level reply; NULL if there are not that many. */

@@ -259,10 +259,11 @@ static void note_scripts(struct store *s, const struct handshake_result *result,
     char what[320];
     if (result->scripts_fault[0] == '\0')
         return;
-    (void)snprintf(what, sizeof(what),
-                   "takes no scripts (%s): DELETE of a key, conditional requests, tags and counters "
-                   "fail; allow this user +script|load +evalsha +eval",
-                   result->scripts_fault);
+    (void)snprintf(
+        what, sizeof(what),
+        "takes no scripts (%s): DELETE of a key, conditional requests, tags and counters "
+        "fail; allow this user +script|load +evalsha +eval",
+        result->scripts_fault);
     log_fault(s, E_BACKEND_REFUSED, now, what);
 }
 
@@ -343,7 +344,8 @@ static void complete_reply(struct store *s, struct call *call, int64_t now) {
     s->last_reply = now;
     if (!whole)
         return;
-    note_error_reply(s, call, now);
+    if (call->replies.has_error)
+        note_error_reply(s, call, now);
     push_done(s, call_queue_pop(&s->waiting));
 }
 

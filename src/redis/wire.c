@@ -29,6 +29,7 @@ static void *add_node(const redisReadTask *task, enum reply_type type, int64_t i
     struct reply node = {type, integer, list->bytes.n, n};
     buf_put(&list->bytes, bytes, n);
     buf_put(&list->nodes, &node, sizeof(node));
+    list->has_error = list->has_error || type == REPLY_ERROR;
     return buf_failed(&list->bytes) || buf_failed(&list->nodes) ? NULL : &an_object;
 }
 

@@ -10,7 +10,6 @@ from fcgi import Response
 from rawhttp import Answer
 
 TIMESTAMP = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{6}Z")
-ALLOWED_ON_KEY = {"GET", "HEAD", "PUT", "DELETE", "OPTIONS"}
 
 
 def check_timestamp(text: Any) -> None:

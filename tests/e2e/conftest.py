@@ -121,6 +121,17 @@ def new_front(space: Workspace, started: list[Process],
         front.stop()
 
 
+@pytest.fixture(params=FRONTS)
+def solo(request: pytest.FixtureRequest, new_redis: Callable[..., Redis],
+         new_larder: Callable[..., Larder],
+         new_front: Callable[[str, Larder], Front]) -> Iterator[tuple[Http, Larder, Redis]]:
+    """A larderd of one worker of its own, behind each web server in turn."""
+    redis = new_redis()
+    larder = new_larder(redis, workers=1).start()
+    with new_front(request.param, larder).http() as http:
+        yield http, larder, redis
+
+
 @pytest.fixture
 def own(space: Workspace) -> Iterator[Callable[..., Stack]]:
     """Starts a whole stack for a test that kills parts of it."""

@@ -75,7 +75,11 @@ class Relay:
                 client.close()
                 continue
             upstream = socket.socket(socket.AF_UNIX)
-            upstream.connect(str(self.upstream))
+            if upstream.connect_ex(str(self.upstream)) != 0:
+                self.commands.append(b"(nobody there)")
+                upstream.close()
+                client.close()
+                continue
             link = Link(client, upstream)
             thread = threading.Thread(target=self._serve, args=(link,))
             self._links.append(link)

@@ -107,6 +107,10 @@ class Http:
             self._stream = self._socket.makefile("rb")
         return self._socket, self._stream
 
+    def fileno(self) -> int:
+        """The descriptor of the connection."""
+        return self._open()[0].fileno()
+
     def send(self, data: bytes) -> None:
         """Sends bytes as they are."""
         self._open()[0].sendall(data)

@@ -4,22 +4,36 @@ from __future__ import annotations
 
 import base64
 import json
+import re
 import time
 from collections.abc import Callable
 from typing import Any
 
 import pytest
 
-from checks import (ALLOWED_ON_KEY, check_allow, check_common, check_envelope, check_json,
-                    check_problem, check_timestamp, value_text)
-from harness import (FRONTS, SANITIZED, VALGRIND, Front, Larder, Redis, Stack, eventually,
+from checks import (check_allow, check_common, check_envelope, check_json, check_problem,
+                    check_timestamp, value_text)
+from harness import (FRONTS, SANITIZED, SRCDIR, VALGRIND, Front, Larder, Redis, Stack, eventually,
                      resident_kib)
 from rawhttp import Http
 
 JSON = (("Content-Type", "application/json"),)
-READ_ONLY = {"GET", "HEAD", "OPTIONS"}
-READ_PATHS = ["/", "/stats", "/health", "/health/live", "/health/ready", "/metrics",
-              "/openapi.json", "/docs"]
+ROUTES = re.findall(r'^ROUTE\(\w+, (\w+), "([^"]+)"', (SRCDIR / "src/api/routes.def").read_text(),
+                    re.M)
+
+
+def methods_of(path: str) -> set[str]:
+    """What Allow has to list at a path of the route table."""
+    methods = {method for method, of in ROUTES if of == path} | {"OPTIONS"}
+    return methods | {"HEAD"} if "GET" in methods else methods
+
+
+PATHS = sorted({path for _, path in ROUTES})
+# Those that both web servers pass on.
+METHODS = ["GET", "HEAD", "PUT", "POST", "DELETE", "PATCH", "PROPFIND"]
+NOT_ALLOWED = [(method, path) for path in PATHS for method in METHODS
+               if method not in methods_of(path)]
+READ_PATHS = [path for path in PATHS if methods_of(path) == {"GET", "HEAD", "OPTIONS"}]
 
 
 # --- the documents about the service -------------------------------------------------------------
@@ -31,10 +45,8 @@ def test_root(http: Http) -> None:
     assert isinstance(document["version"], str) and document["version"]
     assert isinstance(document["description"], str) and document["description"]
     endpoints = document["endpoints"]
-    for name in ("GET /cache/{key}", "PUT /cache/{key}", "DELETE /cache/{key}", "DELETE /cache",
-                 "GET /stats", "GET /health", "GET /health/live", "GET /health/ready",
-                 "GET /metrics"):
-        assert isinstance(endpoints[name], str) and endpoints[name], name
+    assert set(endpoints) == {f"{method} {path}" for method, path in ROUTES}
+    assert all(isinstance(summary, str) and summary for summary in endpoints.values())
 
 
 def test_health(http: Http) -> None:
@@ -383,33 +395,34 @@ def test_body_far_over_the_limit(http: Http, key: str) -> None:
 
 # --- methods -------------------------------------------------------------------------------------
 
-@pytest.mark.parametrize("method", ["POST", "PATCH", "PROPFIND"])
-def test_methods_of_a_key(http: Http, key: str, method: str) -> None:
-    """A method that a key doesn't take is 405 with Allow."""
-    answer = http.request(method, f"/cache/{key}", b"{}", JSON)
-    check_problem(answer, 405, "method-not-allowed")
-    check_allow(answer, ALLOWED_ON_KEY)
+def test_the_route_table_was_read() -> None:
+    """The paths that the contract names are among those that the next tests go through."""
+    assert len(ROUTES) >= 17
+    assert methods_of("/cache/{key}") == {"GET", "HEAD", "PUT", "PATCH", "DELETE", "OPTIONS"}
+    assert methods_of("/raw/{key}") == {"GET", "HEAD", "PUT", "DELETE", "OPTIONS"}
+    assert methods_of("/cache") == {"DELETE", "OPTIONS"}
+    assert methods_of("/batch") == methods_of("/counters/{key}") == {"POST", "OPTIONS"}
+    assert {"/", "/stats", "/health", "/metrics", "/keys"} <= set(READ_PATHS)
 
 
-@pytest.mark.parametrize("method", ["GET", "HEAD", "PUT", "POST", "PATCH"])
-def test_methods_of_the_cache(http: Http, method: str) -> None:
-    """/cache without a key takes DELETE only."""
-    body = None if method in ("GET", "HEAD") else b'{"value":1}'
-    answer = http.request(method, "/cache", body, JSON)
+@pytest.mark.parametrize("path", PATHS)
+def test_options(http: Http, path: str) -> None:
+    """OPTIONS is 204 with Allow, at every path."""
+    answer = http.request("OPTIONS", path.replace("{key}", "some-key"))
+    assert (answer.status, answer.body) == (204, b"")
+    check_allow(answer, methods_of(path))
+
+
+@pytest.mark.parametrize("method,path", NOT_ALLOWED)
+def test_methods_that_are_not_allowed(http: Http, method: str, path: str) -> None:
+    """A method that a path doesn't take is 405 with Allow, and does nothing."""
+    body = None if method in ("GET", "HEAD", "DELETE") else b'{"value":1}'
+    answer = http.request(method, path.replace("{key}", "some-key"), body, JSON)
     assert answer.status == 405
-    check_allow(answer, {"DELETE", "OPTIONS"})
+    check_allow(answer, methods_of(path))
     if method != "HEAD":
         check_problem(answer, 405, "method-not-allowed")
-
-
-@pytest.mark.parametrize("path", READ_PATHS)
-@pytest.mark.parametrize("method", ["PUT", "POST", "DELETE", "PATCH"])
-def test_methods_of_the_documents(http: Http, path: str, method: str) -> None:
-    """The documents about the service are read-only."""
-    body = None if method == "DELETE" else b"{}"
-    answer = http.request(method, path, body, JSON)
-    check_problem(answer, 405, "method-not-allowed")
-    check_allow(answer, READ_ONLY)
+    assert http.get("/cache/some-key").status == 404
 
 
 @pytest.mark.parametrize("path", READ_PATHS)
@@ -434,17 +447,6 @@ def test_head_of_a_key(http: Http, key: str) -> None:
     assert (head.status, head.body) == (200, b"")
     assert head.header("Content-Length") == get.header("Content-Length") == str(len(get.body))
     assert http.get(path).status == 200, "the connection is out of step"
-
-
-@pytest.mark.parametrize("path,methods", [
-    ("/cache/some-key", ALLOWED_ON_KEY), ("/cache", {"DELETE", "OPTIONS"}),
-    *[(path, READ_ONLY) for path in READ_PATHS],
-])
-def test_options(http: Http, path: str, methods: set[str]) -> None:
-    """OPTIONS is 204 with Allow."""
-    answer = http.request("OPTIONS", path)
-    assert (answer.status, answer.body) == (204, b"")
-    check_allow(answer, methods)
 
 
 @pytest.mark.parametrize("path", ["/unknown", "/cachefoo", "/CACHE/a", "/Cache/a", "/stats/x",
@@ -472,14 +474,16 @@ def test_reads_ignore_unknown_parameters(http: Http, key: str) -> None:
 
 
 @pytest.mark.parametrize("method,path", [
-    ("DELETE", "/cache?key=a"), ("DELETE", "/cache?prefix="), ("DELETE", "/cache?%70refix=x"),
-    ("DELETE", "/cache?x"), ("DELETE", "/cache/KEY?x=1"), ("PUT", "/cache/KEY?ttl=5"),
-    ("PUT", "/cache/KEY?x=1"),
+    ("DELETE", "/cache?key=a"), ("DELETE", "/cache?Prefix=k"), ("DELETE", "/cache?prefix%20=k"),
+    ("DELETE", "/cache?x"), ("DELETE", "/cache/KEY?x=1"), ("DELETE", "/cache/KEY?prefix=k"),
+    ("DELETE", "/raw/KEY?x=1"), ("PUT", "/cache/KEY?ttl=5"), ("PUT", "/cache/KEY?x=1"),
+    ("PUT", "/raw/KEY?x=1"), ("PATCH", "/cache/KEY?x=1"), ("POST", "/counters/KEY?x=1"),
+    ("POST", "/batch?x=1"),
 ])
 def test_writes_refuse_unknown_parameters(http: Http, key: str, method: str, path: str) -> None:
     """A write with a parameter that it doesn't know changes nothing at all."""
     http.put(f"/cache/{key}", {"value": "old"})
-    body = b'{"value":"new"}' if method == "PUT" else None
+    body = None if method == "DELETE" else b'{"value":"new"}'
     answer = http.request(method, path.replace("KEY", key), body, JSON if body else ())
     check_problem(answer, 400, "unknown-parameter")
     check_envelope(http.get(f"/cache/{key}"), key, "old", 3600, slack=2)

@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+import json
 import os
 import signal
 import time
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import fcgi
-from checks import check_envelope, check_json, check_problem
+from checks import check_envelope, check_json, check_problem, value_text
 from harness import SANITIZED, Larder, Redis, Stack, eventually
 from proxy import Link, Relay
 
@@ -183,6 +185,16 @@ def test_what_was_not_sent_waits_for_the_next_connection(new_redis: NewRedis,
     assert redis.ask("DBSIZE") == 20
 
 
+def test_a_merge_into_json_with_white_space_around_it(stack: Stack, key: str) -> None:
+    """White space before another program's JSON made a merge throw all of it away."""
+    for stored, result in ((b' {"a":1}\n', b'{"a":1,"b":2}'), (b"\t{}", b'{"b":2}'),
+                           (b" 5 ", b'{"b":2}'),
+                           (b'\r\n{ "a" : 1.0 }\r\n', b'{ "a" : 1.0,"b":2 }')):
+        stack.redis.ask("SET", key, stored)
+        answer = stack.larder.fastcgi("PATCH", f"/cache/{key}", b'{"value":{"b":2}}')
+        assert value_text(answer.body) == stack.redis.ask("GET", key) == result
+
+
 def test_json_by_its_suffix_is_json(stack: Stack, key: str) -> None:
     """The FastAPI service took every application/...+json; larder answered 415."""
     for front in stack.fronts.values():
@@ -192,22 +204,113 @@ def test_json_by_its_suffix_is_json(stack: Stack, key: str) -> None:
             check_envelope(answer, key, 1, 3600)
 
 
-def test_nothing_to_count_has_no_type(stack: Stack, key: str) -> None:
-    """A counter that is sent no body counts, whatever type the client gives to nothing."""
-    for kind in stack.fronts:
-        with stack.fronts[kind].http() as http:
-            answer = http.request("POST", f"/counters/{key}-{kind}", b"",
+def test_a_body_that_is_none_has_no_type(stack: Stack, key: str) -> None:
+    """`curl -d ''` says that nothing is a form: a counter that needs no document answered 415."""
+    for i, front in enumerate(stack.fronts.values(), 1):
+        with front.http() as http:
+            answer = http.request("POST", f"/counters/{key}", b"",
                                   [("Content-Type", "application/x-www-form-urlencoded")])
-            assert check_json(answer)["value"] == 1
+            assert check_json(answer)["value"] == i
+            refused = http.request("PUT", f"/cache/{key}", b"", [("Content-Type", "text/plain")])
+            check_problem(refused, 415, "unsupported-media-type")
 
 
-def test_a_batch_says_when_to_try_again(new_larder: NewLarder) -> None:
-    """A result of a batch has every member of the problem document that it would have had alone."""
-    larder = new_larder().start()
-    alone = check_problem(larder.fastcgi("PUT", "/cache/a", b'{"value":1}'), 503,
-                          "backend-unavailable")
-    batch = larder.fastcgi("POST", "/batch", b'{"operations":[{"method":"GET","key":""},'
-                                             b'{"method":"PUT","key":"a","value":1}]}')
-    refused, unavailable = check_json(batch)["results"]
-    assert refused["status"] == 400
-    assert unavailable == alone
+def test_half_a_deletion_is_not_said_to_be_none(new_redis: NewRedis, new_larder: NewLarder) -> None:
+    """A DELETE by prefix that failed in a later step, with entries gone, said "not-applied"."""
+    redis = new_redis()
+    relay = Relay(redis.directory, redis.socket)
+    larder = new_larder(relay.path, workers=1).start()
+    refusing = False
+
+    def rule(link: Link, command: list[bytes], reply: bytes) -> bool:
+        nonlocal refusing
+        refusing = refusing or command[0].upper() == b"SCAN" and redis.ask("DBSIZE") < 1000
+        return link.send(b"-LOADING Redis is loading\r\n" if refusing else reply)
+
+    try:
+        for i in range(1000):
+            redis.ask("SET", f"a{i}", 1)
+        relay.rule = rule
+        answer = larder.fastcgi("DELETE", "/cache?prefix=a")
+        document = check_problem(answer, 503, "backend-loading")
+        assert document["outcome"] == "unknown" and 0 < redis.ask("DBSIZE") < 1000
+        document = check_problem(larder.fastcgi("DELETE", "/cache?prefix=a"), 503,
+                                 "backend-loading")
+        assert document["outcome"] == "not-applied", "nothing was deleted by this one"
+    finally:
+        relay.rule = None
+        larder.stop()
+        relay.close()
+
+
+def test_an_operation_of_a_batch_says_when_to_try_again(new_redis: NewRedis,
+                                                       new_larder: NewLarder) -> None:
+    """A failed operation of a batch lacked the retry_after that it would have had alone."""
+    redis = new_redis()
+    larder = new_larder(redis).start()
+    redis.ask("CONFIG", "SET", "maxmemory-policy", "noeviction")
+    redis.ask("CONFIG", "SET", "maxmemory", 1)
+    alone = check_problem(larder.fastcgi("PUT", "/cache/a", b'{"value":1}'), 507, "backend-full")
+    answer = larder.fastcgi("POST", "/batch", b'{"operations":[{"method":"GET","key":"a"},'
+                            b'{"method":"PUT","key":"a","value":1}]}')
+    missing, full = check_json(answer)["results"]
+    assert full == alone and alone["retry_after"] == 1
+    assert missing["status"] == 404 and "retry_after" not in missing
+
+
+def test_an_initial_value_is_for_new_counters_only(new_redis: NewRedis,
+                                                   new_larder: NewLarder) -> None:
+    """A first value that would overflow is no matter to a counter that is there."""
+    larder = new_larder(new_redis()).start(ready=True)
+    body = b'{"by":10,"initial":9223372036854775800}'
+    check_problem(larder.fastcgi("POST", "/counters/c", body), 409, "counter-overflow")
+    check_problem(larder.fastcgi("GET", "/cache/c"), 404, "key-not-found")
+    larder.fastcgi("PUT", "/cache/c", b'{"value":5}')
+    assert check_json(larder.fastcgi("POST", "/counters/c", body))["value"] == 15
+    etag = larder.fastcgi("GET", "/cache/c").header("ETag")
+    answer = larder.fastcgi("POST", "/counters/c", body, HTTP_IF_MATCH=etag or "")
+    assert check_json(answer)["value"] == 25
+
+
+def test_a_batch_keeps_its_order(new_redis: NewRedis, new_larder: NewLarder) -> None:
+    """What needs another round trip is not overtaken: a script that Redis has lost, a value that
+    is larger than what is asked for at first."""
+    redis = new_redis()
+    larder = new_larder(redis).start(ready=True)
+
+    def batch(*operations: dict[str, Any]) -> list[dict[str, Any]]:
+        body = json.dumps({"operations": operations}).encode()
+        results: list[dict[str, Any]] = check_json(larder.fastcgi("POST", "/batch", body))["results"]
+        return results
+
+    get, delete = {"method": "GET", "key": "a"}, {"method": "DELETE", "key": "a"}
+    put = {"method": "PUT", "key": "a", "value": "new"}
+    large = "x" * 20000
+    larder.fastcgi("PUT", "/cache/a", json.dumps({"value": large}).encode())
+    redis.ask("SCRIPT", "FLUSH")
+    results = batch(delete, get, put, get)
+    assert [r["status"] for r in results] == [200, 404, 200, 200]
+    assert check_json(larder.fastcgi("GET", "/cache/a"))["value"] == "new"
+    redis.ask("SET", "a", json.dumps(large))
+    assert [r.get("value") for r in batch(get, put, get, delete)] == [large, "new", "new", None]
+    redis.ask("SET", "a", "")
+    assert [r["value"] for r in batch(get, put)] == ["", "new"]
+
+
+def test_a_merge_sees_through_white_space(new_redis: NewRedis, new_larder: NewLarder) -> None:
+    """White space around another program's object doesn't hide it from a merge."""
+    redis = new_redis()
+    larder = new_larder(redis).start(ready=True)
+    redis.ask("SET", "a", ' {"kept": 1}\n')
+    answer = larder.fastcgi("PATCH", "/cache/a", b'{"value":{"new":2}}')
+    check_envelope(answer, "a", {"kept": 1, "new": 2}, None)
+    assert redis.ask("GET", "a") == b'{"kept": 1,"new":2}'
+
+
+def test_a_coding_without_a_type_is_not_lost(new_redis: NewRedis, new_larder: NewLarder) -> None:
+    """A member that nothing can be made of is refused: the entry would be another one than meant."""
+    larder = new_larder(new_redis()).start(ready=True)
+    for encoding in ("", ',"encoding":"utf-8"', ',"encoding":"base64"'):
+        body = f'{{"value":"eA==","content_encoding":"gzip"{encoding}}}'.encode()
+        check_problem(larder.fastcgi("PUT", "/cache/a", body), 422, "schema-violation")
+    check_problem(larder.fastcgi("GET", "/cache/a"), 404, "key-not-found")

@@ -48,13 +48,13 @@ START_TEST(rows_are_sound) {
 }
 END_TEST
 
-/* The eleven that are not larder's own have the names that users of Redis and of the original
- * service know. */
+/* Those that are not larder's own have the names that users of Redis and of the original service
+ * know. */
 START_TEST(environment_names_are_the_promised_ones) {
     static const char *const plain[] = {
         "redis_url",           "redis_host",        "redis_port", "redis_socket", "redis_db",
         "redis_username",      "redis_password",    "max_memory", "default_ttl",  "max_ttl",
-        "redis_password_file", "max_memory_policy", "max_value"};
+        "redis_password_file", "max_memory_policy", "max_value",  "key_prefix"};
     for (size_t i = 0; i < OPTION_COUNT; i++) {
         const struct option *option = &option_table[i];
         bool is_plain = false;

@@ -137,6 +137,8 @@ START_TEST(dump_is_a_file_that_gives_the_same_again) {
                                             "--redis-host=\"\\",
                                             "--redis-host=#",
                                             "--listen-mode=0777",
+                                            "--max-memory-policy=allkeys-lru",
+                                            "--key-prefix=a b:",
                                             "--max-value=1025"};
     for (size_t i = 0; i < sizeof(arguments) / sizeof(arguments[0]); i++) {
         char path[] = "/tmp/larder-dump.XXXXXX";

@@ -4,6 +4,7 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "commands.h"
 #include "redis/handshake.h"
 #include "support.h"
 
@@ -15,7 +16,7 @@ static struct handshake_result result;
 static void setup(void) {
     config = (struct config){.max_memory_policy = POLICY_ALLKEYS_LRU};
     q = (struct outqueue){0};
-    replies = (struct replies){{0}, {0}};
+    replies = (struct replies){0};
 }
 
 static void teardown(void) {
@@ -30,44 +31,24 @@ static void set(char text[CONFIG_TEXT_MAX], const char *value) {
 
 /* --- commands -------------------------------------------------------------------------------- */
 
-/* Takes a line "<type><number>" off what is queued. */
-static size_t take_number(struct slice *bytes, char type) {
-    size_t n = 0;
-    ck_assert_uint_gt(bytes->n, 0);
-    ck_assert_int_eq(bytes->p[0], type);
-    size_t i = 1;
-    for (; i < bytes->n && bytes->p[i] != '\r'; i++)
-        n = n * 10 + (size_t)(bytes->p[i] - '0');
-    *bytes = (struct slice){bytes->p + i + 2, bytes->n - i - 2};
-    return n;
-}
-
 /* The commands as text, one a line; how many there are is what handshake_put gave. */
 static const char *commands(void) {
-    static char text[4096];
-    size_t at = 0;
     unsigned count = handshake_put(&config, &q);
     ck_assert(!outqueue_failed(&q));
     ck_assert_uint_eq(q.unsent, q.bytes.n);
-    for (struct slice bytes = buf_slice(&q.bytes); bytes.n > 0; count--) {
-        for (size_t args = take_number(&bytes, '*'); args > 0; args--) {
-            size_t n = take_number(&bytes, '$');
-            ck_assert_uint_lt(at + n + 2, sizeof(text));
-            memcpy(text + at, bytes.p, n);
-            text[at + n] = args > 1 ? ' ' : '\n';
-            at += n + 1;
-            bytes = (struct slice){bytes.p + n + 2, bytes.n - n - 2};
-        }
-    }
+    struct slice bytes = buf_slice(&q.bytes);
+    const char *text = commands_take(&bytes);
+    ck_assert_uint_eq(bytes.n, 0);
+    for (const char *end = strchr(text, '\n'); end != NULL; end = strchr(end + 1, '\n'))
+        count--;
     ck_assert_uint_eq(count, 0);
-    text[at] = '\0';
     return text;
 }
 
 START_TEST(plain_connection_asks_selects_and_sets_the_policy) {
     ck_assert_str_eq(commands(), "INFO server\n"
                                  "SELECT 0\n"
-                                 "CONFIG SET maxmemory-policy allkeys-lru\n");
+                                 "CONFIG SET maxmemory-policy allkeys-lru\n" SCRIPTS_LOAD);
 }
 END_TEST
 
@@ -76,7 +57,7 @@ START_TEST(password_comes_first) {
     ck_assert_str_eq(commands(), "AUTH secret word\n"
                                  "INFO server\n"
                                  "SELECT 0\n"
-                                 "CONFIG SET maxmemory-policy allkeys-lru\n");
+                                 "CONFIG SET maxmemory-policy allkeys-lru\n" SCRIPTS_LOAD);
 }
 END_TEST
 
@@ -86,7 +67,7 @@ START_TEST(user_goes_with_the_password) {
     ck_assert_str_eq(commands(), "AUTH u p\n"
                                  "INFO server\n"
                                  "SELECT 0\n"
-                                 "CONFIG SET maxmemory-policy allkeys-lru\n");
+                                 "CONFIG SET maxmemory-policy allkeys-lru\n" SCRIPTS_LOAD);
 }
 END_TEST
 
@@ -103,7 +84,7 @@ START_TEST(database_and_memory_are_numbers) {
     ck_assert_str_eq(commands(), "INFO server\n"
                                  "SELECT 1000000\n"
                                  "CONFIG SET maxmemory-policy allkeys-lru\n"
-                                 "CONFIG SET maxmemory 1125899906842624\n");
+                                 "CONFIG SET maxmemory 1125899906842624\n" SCRIPTS_LOAD);
 }
 END_TEST
 
@@ -130,6 +111,25 @@ START_TEST(every_policy_has_redis_name) {
 }
 END_TEST
 
+/* A Redis that others use, too, keeps its own policy. */
+START_TEST(policy_is_left_alone_where_others_are) {
+    set(config.key_prefix, "app:");
+    ck_assert_str_eq(commands(), "INFO server\n"
+                                 "SELECT 0\n" SCRIPTS_LOAD);
+}
+END_TEST
+
+START_TEST(policy_is_set_where_others_are_if_it_is_wanted) {
+    set(config.key_prefix, "app:");
+    config.max_memory_policy_set = true;
+    config.max_memory_set = true;
+    ck_assert_str_eq(commands(), "INFO server\n"
+                                 "SELECT 0\n"
+                                 "CONFIG SET maxmemory-policy allkeys-lru\n"
+                                 "CONFIG SET maxmemory 0\n" SCRIPTS_LOAD);
+}
+END_TEST
+
 /* --- replies --------------------------------------------------------------------------------- */
 
 /* "+status", "-error" or a bulk string. */
@@ -143,6 +143,11 @@ static void put_reply(const char *text) {
     struct reply node = {type, 0, replies.bytes.n, strlen(words)};
     buf_puts(&replies.bytes, words);
     buf_put(&replies.nodes, &node, sizeof(node));
+}
+
+static void put_scripts_loaded(void) {
+    for (enum script script = 0; script < SCRIPT_COUNT; script++)
+        put_reply("0123456789abcdef0123456789abcdef01234567");
 }
 
 #define INFO "# Server\r\nredis_version:7.0.15\r\nredis_git_sha1:00000000\r\n"
@@ -276,6 +281,7 @@ START_TEST(replies_decide_whether_the_connection_serves) {
     for (; count < REPLIES_MAX && verdicts[_i].reply[count] != NULL; count++)
         put_reply(verdicts[_i].reply[count]);
     config.max_memory_set = count == (verdicts[_i].password[0] != '\0' ? 5 : 4);
+    put_scripts_loaded();
     memset(&result, 'x', sizeof(result));
     enum error e = handshake_check(&config, &replies, &result);
     ck_assert_msg(e == verdicts[_i].e, "%s instead of %s", e == OK ? "ok" : error_info(e)->slug,
@@ -297,7 +303,62 @@ START_TEST(first_replies_are_judged_without_the_rest) {
         ck_assert_int_eq(handshake_check(&config, &replies, &result), E_AGAIN);
         put_reply(good[i]);
     }
+    for (enum script script = 0; script < SCRIPT_COUNT; script++) {
+        ck_assert_int_eq(handshake_check(&config, &replies, &result), E_AGAIN);
+        put_reply("0123456789abcdef0123456789abcdef01234567");
+    }
     ck_assert_int_eq(handshake_check(&config, &replies, &result), OK);
+}
+END_TEST
+
+/* A reply is not taken for one of a command that was not sent. */
+START_TEST(replies_are_as_many_as_commands) {
+    set(config.key_prefix, "app:");
+    put_reply(INFO);
+    put_reply("+OK");
+    for (enum script script = 0; script < SCRIPT_COUNT; script++) {
+        ck_assert_int_eq(handshake_check(&config, &replies, &result), E_AGAIN);
+        put_reply("-NOPERM no");
+    }
+    ck_assert_int_eq(handshake_check(&config, &replies, &result), OK);
+    ck_assert(!result.policy_refused);
+    ck_assert_str_eq(result.fault, "");
+    ck_assert_str_eq(result.scripts_fault, "NOPERM no");
+}
+END_TEST
+
+/* Most requests need no script. */
+START_TEST(scripts_that_are_refused_are_no_failure) {
+    for (enum script refused = 0; refused < SCRIPT_COUNT; refused++) {
+        buf_reset(&replies.nodes, 0);
+        buf_reset(&replies.bytes, 0);
+        put_reply(INFO);
+        put_reply("+OK");
+        put_reply("+OK");
+        for (enum script script = 0; script < SCRIPT_COUNT; script++) {
+            if (script == refused)
+                put_reply("-NOPERM first");
+            else
+                put_reply(script > refused ? "-NOPERM second" : "0123");
+        }
+        ck_assert_int_eq(handshake_check(&config, &replies, &result), OK);
+        ck_assert_str_eq(result.scripts_fault, "NOPERM first");
+        ck_assert_str_eq(result.fault, "");
+        ck_assert(!result.policy_refused);
+    }
+    ck_assert_str_eq(result.version, "7.0.15");
+}
+END_TEST
+
+START_TEST(scripts_that_are_taken_are_no_fault) {
+    memset(&result, 'x', sizeof(result));
+    put_reply(INFO);
+    put_reply("+OK");
+    put_reply("-ERR no");
+    put_scripts_loaded();
+    ck_assert_int_eq(handshake_check(&config, &replies, &result), OK);
+    ck_assert_str_eq(result.scripts_fault, "");
+    ck_assert(result.policy_refused);
 }
 END_TEST
 
@@ -324,8 +385,21 @@ START_TEST(words_without_end_are_cut) {
     put_reply(words);
     put_reply("+OK");
     put_reply("+OK");
+    put_scripts_loaded();
     ck_assert_int_eq(handshake_check(&config, &replies, &result), OK);
     ck_assert_uint_eq(strlen(result.version), sizeof(result.version) - 1);
+    buf_reset(&replies.nodes, 0);
+    buf_reset(&replies.bytes, 0);
+    memset(words, 'w', sizeof(words) - 1);
+    words[0] = '-';
+    put_reply(INFO);
+    put_reply("+OK");
+    put_reply("+OK");
+    for (enum script script = 0; script < SCRIPT_COUNT; script++)
+        put_reply(words);
+    ck_assert_int_eq(handshake_check(&config, &replies, &result), OK);
+    ck_assert_uint_lt(strlen(result.scripts_fault), sizeof(result.scripts_fault));
+    ck_assert_uint_gt(strlen(result.scripts_fault), 50);
 }
 END_TEST
 
@@ -359,9 +433,14 @@ Suite *suite_handshake(void) {
     tcase_add_test(t, database_and_memory_are_numbers);
     tcase_add_test(t, memory_may_be_unlimited);
     tcase_add_test(t, every_policy_has_redis_name);
+    tcase_add_test(t, policy_is_left_alone_where_others_are);
+    tcase_add_test(t, policy_is_set_where_others_are_if_it_is_wanted);
     t = add_case(s, "replies");
     tcase_add_loop_test(t, replies_decide_whether_the_connection_serves, 0, COUNT_OF(verdicts));
     tcase_add_test(t, first_replies_are_judged_without_the_rest);
+    tcase_add_test(t, replies_are_as_many_as_commands);
+    tcase_add_test(t, scripts_that_are_refused_are_no_failure);
+    tcase_add_test(t, scripts_that_are_taken_are_no_fault);
     tcase_add_test(t, first_reply_may_be_the_last);
     tcase_add_test(t, words_without_end_are_cut);
     tcase_add_test(t, fault_has_no_password);

@@ -1,5 +1,5 @@
-/* The strict scanner: the suite's cases, where faults are said to be, depth, members. What it does
- * with texts nobody wrote is in check_jsontext_random.c. */
+/* The strict scanner: the suite's cases, where faults are said to be, depth, members; cursors. What
+ * it does with texts nobody wrote is in check_jsontext_random.c. */
 #include "units.h"
 
 #include <stdio.h>
@@ -399,6 +399,110 @@ START_TEST(the_object_is_the_first_level) {
 }
 END_TEST
 
+/* --- cursors --------------------------------------------------------------------------------- */
+
+START_TEST(members_come_one_after_the_other) {
+    static const struct slice text =
+        SLICE_INIT("{ \"value\" : { \"value\":[1, {\"ttl\":\"}\"}] } ,\"ttl\":10.0,\n\"\":null, "
+                   "\"a\\\"\\u0062\":\" x \" ,\"value\" :\t-0e1 } , behind");
+    static const struct slice want[][2] = {
+        {SLICE_INIT("value"), SLICE_INIT("{ \"value\":[1, {\"ttl\":\"}\"}] }")},
+        {SLICE_INIT("ttl"), SLICE_INIT("10.0")},
+        {SLICE_INIT(""), SLICE_INIT("null")},
+        {SLICE_INIT("a\\\"\\u0062"), SLICE_INIT("\" x \"")},
+        {SLICE_INIT("value"), SLICE_INIT("-0e1")},
+    };
+    struct slice rest = text;
+    struct jsontext_member member;
+    for (size_t i = 0; i < COUNT_OF(want); i++) {
+        ck_assert(jsontext_next_member(&rest, &member));
+        ck_assert(slice_eq(member.name, want[i][0]));
+        ck_assert(slice_eq(member.value, want[i][1]));
+    }
+    ck_assert(!jsontext_next_member(&rest, &member));
+    ck_assert(slice_eq(rest, SLICE(" , behind")));
+}
+END_TEST
+
+START_TEST(elements_come_one_after_the_other) {
+    static const struct slice text = SLICE_INIT("[ [ ] ,\"]\",\n{\"a\":[1,2]}\t,null , -1.50]]");
+    static const struct slice want[] = {SLICE_INIT("[ ]"), SLICE_INIT("\"]\""),
+                                        SLICE_INIT("{\"a\":[1,2]}"), SLICE_INIT("null"),
+                                        SLICE_INIT("-1.50")};
+    struct slice rest = text;
+    struct slice value;
+    for (size_t i = 0; i < COUNT_OF(want); i++) {
+        ck_assert(jsontext_next_element(&rest, &value));
+        ck_assert(slice_eq(value, want[i]));
+    }
+    ck_assert(!jsontext_next_element(&rest, &value));
+    ck_assert(slice_eq(rest, SLICE("]")));
+}
+END_TEST
+
+START_TEST(nothing_comes_from_what_is_empty_or_at_its_end) {
+    static const struct slice objects[] = {SLICE_INIT("{}"), SLICE_INIT("{ \n}"), SLICE_INIT("")};
+    static const struct slice arrays[] = {SLICE_INIT("[]"), SLICE_INIT("[\t ]"), SLICE_INIT("")};
+    for (size_t i = 0; i < COUNT_OF(objects); i++) {
+        char *object = exact_copy(objects[i]);
+        char *array = exact_copy(arrays[i]);
+        struct slice members = {object, objects[i].n};
+        struct slice elements = {array, arrays[i].n};
+        struct jsontext_member member;
+        struct slice value;
+        for (int again = 0; again < 3; again++) {
+            ck_assert(!jsontext_next_member(&members, &member));
+            ck_assert(!jsontext_next_element(&elements, &value));
+            ck_assert_uint_eq(members.n, 0);
+            ck_assert_uint_eq(elements.n, 0);
+        }
+        free(object);
+        free(array);
+    }
+}
+END_TEST
+
+/* Down through two objects and an array with one cursor, and out again. */
+START_TEST(a_cursor_goes_into_values_and_comes_out_behind_them) {
+    struct slice rest = SLICE("{ \"a\" : { \"b\" : [ 1 , 2 ] , \"c\" : true } , \"d\" : \"e\" }");
+    struct slice name;
+    struct slice value;
+    ck_assert(jsontext_next_name(&rest, &name));
+    ck_assert(slice_eq(name, SLICE("a")));
+    ck_assert_int_eq(rest.p[0], '{');
+    ck_assert(jsontext_next_name(&rest, &name));
+    ck_assert(slice_eq(name, SLICE("b")));
+    ck_assert_int_eq(rest.p[0], '[');
+    ck_assert(jsontext_next_element(&rest, &value));
+    ck_assert(jsontext_next_element(&rest, &value));
+    ck_assert(slice_eq(value, SLICE("2")));
+    ck_assert(!jsontext_next_element(&rest, &value));
+    ck_assert(jsontext_next_name(&rest, &name));
+    ck_assert(slice_eq(name, SLICE("c")));
+    ck_assert(slice_eq(jsontext_take_value(&rest), SLICE("true")));
+    ck_assert(!jsontext_next_name(&rest, &name));
+    ck_assert(jsontext_next_name(&rest, &name));
+    ck_assert(slice_eq(name, SLICE("d")));
+    ck_assert(slice_eq(jsontext_take_value(&rest), SLICE("\"e\"")));
+    ck_assert(!jsontext_next_name(&rest, &name));
+    ck_assert_uint_eq(rest.n, 0);
+}
+END_TEST
+
+START_TEST(a_value_at_the_end_of_the_text_is_taken_whole) {
+    static const struct slice values[] = {SLICE_INIT("0"),    SLICE_INIT("-1.5e3"),
+                                          SLICE_INIT("null"), SLICE_INIT("\"\\\"\""),
+                                          SLICE_INIT("[[]]"), SLICE_INIT("{\"a\":{}}")};
+    for (size_t i = 0; i < COUNT_OF(values); i++) {
+        char *copy = exact_copy(values[i]);
+        struct slice rest = {copy, values[i].n};
+        ck_assert(slice_eq(jsontext_take_value(&rest), values[i]));
+        ck_assert_uint_eq(rest.n, 0);
+        free(copy);
+    }
+}
+END_TEST
+
 Suite *suite_jsontext(void) {
     Suite *s = suite_create("jsontext");
     TCase *t = tcase_create("suite");
@@ -429,6 +533,13 @@ Suite *suite_jsontext(void) {
     tcase_add_test(t, an_empty_object_has_no_members);
     tcase_add_test(t, other_values_have_no_members_and_bad_text_is_bad_text);
     tcase_add_test(t, the_object_is_the_first_level);
+    suite_add_tcase(s, t);
+    t = tcase_create("cursors");
+    tcase_add_test(t, members_come_one_after_the_other);
+    tcase_add_test(t, elements_come_one_after_the_other);
+    tcase_add_test(t, nothing_comes_from_what_is_empty_or_at_its_end);
+    tcase_add_test(t, a_cursor_goes_into_values_and_comes_out_behind_them);
+    tcase_add_test(t, a_value_at_the_end_of_the_text_is_taken_whole);
     suite_add_tcase(s, t);
     return s;
 }

@@ -379,6 +379,134 @@ START_TEST(random_targets_are_judged_alike) {
 }
 END_TEST
 
+/* --- names in Redis -------------------------------------------------------------------------- */
+
+START_TEST(name_is_prefix_and_key) {
+    struct key key = {0};
+    key_set_prefix(&key, SLICE("app:"));
+    ck_assert_int_eq(key_decode(&key, SLICE("a%2Fb")), OK);
+    ck_assert(slice_eq(key_slice(&key), SLICE("a/b")));
+    ck_assert(slice_eq(key_name(&key), SLICE("app:a/b")));
+    /* The next one is decoded in the same place. */
+    ck_assert_int_eq(key_decode(&key, SLICE("c")), OK);
+    ck_assert(slice_eq(key_name(&key), SLICE("app:c")));
+}
+END_TEST
+
+START_TEST(without_a_prefix_the_name_is_the_key) {
+    struct key key = {0};
+    key_set_prefix(&key, (struct slice){NULL, 0});
+    ck_assert_int_eq(key_decode(&key, SLICE("a")), OK);
+    ck_assert(slice_eq(key_slice(&key), SLICE("a")));
+    ck_assert(slice_eq(key_name(&key), SLICE("a")));
+}
+END_TEST
+
+/* The prefix is nobody's segment: what the key is does not depend on it. */
+START_TEST(prefix_does_not_count_as_key) {
+    static const char *const prefixes[] = {"", "a", "a/", "..", "/", "\xff"};
+    static const char *const refused[] = {"", ".", "..", "/a", "a//b", "a/"};
+    for (size_t i = 0; i < COUNT_OF(prefixes); i++) {
+        struct key key = {0};
+        key_set_prefix(&key, slice_of(prefixes[i]));
+        for (size_t j = 0; j < COUNT_OF(refused); j++)
+            ck_assert_int_ne(key_decode(&key, slice_of(refused[j])), OK);
+        ck_assert_int_eq(key_decode(&key, SLICE("a/b")), OK);
+        ck_assert(slice_eq(key_slice(&key), SLICE("a/b")));
+    }
+}
+END_TEST
+
+START_TEST(longest_prefix_and_longest_key_have_room) {
+    char prefix[KEY_PREFIX_MAX + 1];
+    char raw[KEY_MAX + 1];
+    struct key *key = malloc(sizeof(*key));
+    ck_assert_ptr_nonnull(key);
+    memset(key, 0, sizeof(*key));
+    memset(prefix, 'p', sizeof(prefix));
+    memset(raw, 'k', sizeof(raw));
+    key_set_prefix(key, (struct slice){prefix, KEY_PREFIX_MAX});
+    ck_assert_int_eq(key_decode(key, (struct slice){raw, KEY_MAX}), OK);
+    struct slice name = key_name(key);
+    ck_assert_uint_eq(name.n, KEY_PREFIX_MAX + KEY_MAX);
+    ck_assert(name.p[KEY_PREFIX_MAX - 1] == 'p' && name.p[KEY_PREFIX_MAX] == 'k');
+    ck_assert_int_eq(key_decode(key, (struct slice){raw, KEY_MAX + 1}), E_KEY_TOO_LONG);
+    /* Nothing longer than there is room for, whoever asks. */
+    key_set_prefix(key, (struct slice){prefix, sizeof(prefix)});
+    ck_assert_uint_eq(key->prefix, KEY_PREFIX_MAX);
+    free(key);
+}
+END_TEST
+
+/* --- plain keys ------------------------------------------------------------------------------ */
+
+START_TEST(plain_keys_have_the_same_rules) {
+    static const struct {
+        struct slice plain;
+        enum error e;
+    } rows[] = {
+        {SLICE_INIT("a"), OK},
+        {SLICE_INIT("a/b"), OK},
+        {SLICE_INIT("%2F"), OK},
+        {SLICE_INIT("a b?#%"), OK},
+        {SLICE_INIT("..."), OK},
+        {SLICE_INIT("..a/.b"), OK},
+        {SLICE_INIT("\xc3\xa9"), OK},
+        {{NULL, 0}, E_INVALID_KEY},
+        {SLICE_INIT(""), E_INVALID_KEY},
+        {SLICE_INIT("/"), E_INVALID_KEY},
+        {SLICE_INIT("/a"), E_INVALID_KEY},
+        {SLICE_INIT("a/"), E_INVALID_KEY},
+        {SLICE_INIT("a//b"), E_INVALID_KEY},
+        {SLICE_INIT("."), E_INVALID_KEY},
+        {SLICE_INIT(".."), E_INVALID_KEY},
+        {SLICE_INIT("a/../b"), E_INVALID_KEY},
+        {SLICE_INIT("a/."), E_INVALID_KEY},
+        {SLICE_INIT("a\nb"), E_INVALID_KEY},
+        {SLICE_INIT("a\0"), E_INVALID_KEY},
+        {SLICE_INIT("\x7f"), E_INVALID_KEY},
+        {SLICE_INIT("\xc2\x80"), E_INVALID_KEY},
+        {SLICE_INIT("\xff"
+                    "tag:a"),
+         E_INVALID_KEY},
+        {SLICE_INIT("\xc3"), E_INVALID_KEY},
+    };
+    for (size_t i = 0; i < COUNT_OF(rows); i++) {
+        char *copy = exact_copy(rows[i].plain);
+        ck_assert_msg(key_check((struct slice){copy, rows[i].plain.n}) == rows[i].e, "row %zu", i);
+        free(copy);
+    }
+}
+END_TEST
+
+START_TEST(plain_keys_are_measured_to_the_byte) {
+    char plain[KEY_MAX + 1];
+    memset(plain, 'k', sizeof(plain));
+    ck_assert_int_eq(key_check((struct slice){plain, KEY_MAX}), OK);
+    ck_assert_int_eq(key_check((struct slice){plain, KEY_MAX + 1}), E_KEY_TOO_LONG);
+}
+END_TEST
+
+/* Whatever a target decodes to passes, too, so a key that was listed can be asked for. */
+START_TEST(plain_keys_and_decoded_ones_are_the_same) {
+    uint64_t seed = 41;
+    struct buf raw = {0};
+    size_t good = 0;
+    for (int i = 0; i < 20000; i++) {
+        struct key key = {0};
+        buf_reset(&raw, SIZE_MAX);
+        put_random_raw(&raw, &seed);
+        if (key_decode(&key, buf_slice(&raw)) != OK)
+            continue;
+        good++;
+        if (key_check(key_slice(&key)) != OK)
+            ck_abort_msg("%.*s", (int)raw.n, raw.p);
+    }
+    ck_assert_uint_gt(good, 2000);
+    buf_fini(&raw);
+}
+END_TEST
+
 Suite *suite_key(void) {
     Suite *s = suite_create("key");
     TCase *t = tcase_create("decode");
@@ -392,6 +520,17 @@ Suite *suite_key(void) {
     tcase_add_test(t, every_byte_raw_and_escaped);
     tcase_add_test(t, every_pair_of_bytes_after_a_percent_sign);
     tcase_add_test(t, random_targets_are_judged_alike);
+    suite_add_tcase(s, t);
+    t = tcase_create("names");
+    tcase_add_test(t, name_is_prefix_and_key);
+    tcase_add_test(t, without_a_prefix_the_name_is_the_key);
+    tcase_add_test(t, prefix_does_not_count_as_key);
+    tcase_add_test(t, longest_prefix_and_longest_key_have_room);
+    suite_add_tcase(s, t);
+    t = tcase_create("plain");
+    tcase_add_test(t, plain_keys_have_the_same_rules);
+    tcase_add_test(t, plain_keys_are_measured_to_the_byte);
+    tcase_add_test(t, plain_keys_and_decoded_ones_are_the_same);
     suite_add_tcase(s, t);
     return s;
 }

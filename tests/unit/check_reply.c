@@ -161,7 +161,8 @@ static const struct {
     {"BUSYKEY Target key name already exists.", E_BACKEND_ERROR},
     {"oom", E_BACKEND_ERROR},
     {"OO", E_BACKEND_ERROR},
-    {"NOSCRIPT No matching script.", E_BACKEND_ERROR},
+    {"NOSCRIPT No matching script.", E_AGAIN},
+    {"NOSCRIPTS", E_BACKEND_ERROR},
 };
 
 START_TEST(an_error_reply_is_told_apart_by_its_first_words) {

@@ -154,7 +154,7 @@ START_TEST(answer_for_want_of_memory_is_a_whole_problem) {
     /* It says what the error table says. */
     const struct error_info *info = error_info(E_OUT_OF_MEMORY);
     ck_assert_int_eq(r.status, info->status);
-    ck_assert_str_eq(r.content_type, "application/problem+json");
+    ck_assert(slice_eq(r.content_type, SLICE("application/problem+json")));
     ck_assert_ptr_nonnull(memmem(r.splice.p, r.splice.n, info->slug, strlen(info->slug)));
     ck_assert_ptr_nonnull(memmem(r.splice.p, r.splice.n, info->title, strlen(info->title)));
     ck_assert_ptr_nonnull(memmem(r.splice.p, r.splice.n, info->detail, strlen(info->detail)));

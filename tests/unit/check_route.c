@@ -132,21 +132,15 @@ START_TEST(methods_are_read_exactly) {
         struct slice text;
         enum method method;
     } methods[] = {
-        {SLICE_INIT("GET"), METHOD_GET},
-        {SLICE_INIT("HEAD"), METHOD_HEAD},
-        {SLICE_INIT("PUT"), METHOD_PUT},
-        {SLICE_INIT("DELETE"), METHOD_DELETE},
-        {SLICE_INIT("OPTIONS"), METHOD_OPTIONS},
-        {SLICE_INIT("POST"), METHOD_OTHER},
-        {SLICE_INIT("TRACE"), METHOD_OTHER},
-        {SLICE_INIT("get"), METHOD_OTHER},
-        {SLICE_INIT("GET "), METHOD_OTHER},
-        {SLICE_INIT(" GET"), METHOD_OTHER},
-        {SLICE_INIT("GE"), METHOD_OTHER},
-        {SLICE_INIT("GETS"), METHOD_OTHER},
-        {SLICE_INIT("GET\0"), METHOD_OTHER},
-        {SLICE_INIT(""), METHOD_OTHER},
-        {{NULL, 0}, METHOD_OTHER},
+        {SLICE_INIT("GET"), METHOD_GET},         {SLICE_INIT("HEAD"), METHOD_HEAD},
+        {SLICE_INIT("PUT"), METHOD_PUT},         {SLICE_INIT("DELETE"), METHOD_DELETE},
+        {SLICE_INIT("OPTIONS"), METHOD_OPTIONS}, {SLICE_INIT("POST"), METHOD_POST},
+        {SLICE_INIT("PATCH"), METHOD_PATCH},     {SLICE_INIT("TRACE"), METHOD_OTHER},
+        {SLICE_INIT("patch"), METHOD_OTHER},     {SLICE_INIT("POS"), METHOD_OTHER},
+        {SLICE_INIT("get"), METHOD_OTHER},       {SLICE_INIT("GET "), METHOD_OTHER},
+        {SLICE_INIT(" GET"), METHOD_OTHER},      {SLICE_INIT("GE"), METHOD_OTHER},
+        {SLICE_INIT("GETS"), METHOD_OTHER},      {SLICE_INIT("GET\0"), METHOD_OTHER},
+        {SLICE_INIT(""), METHOD_OTHER},          {{NULL, 0}, METHOD_OTHER},
     };
     for (size_t i = 0; i < COUNT_OF(methods); i++)
         ck_assert_int_eq(method_parse(methods[i].text), methods[i].method);

@@ -11,6 +11,7 @@
 
 #include "base/clock.h"
 #include "base/log.h"
+#include "commands.h"
 #include "fake_redis.h"
 #include "redis/breaker.h"
 #include "redis/store.h"
@@ -19,7 +20,7 @@
 
 enum { MIB = 1 << 20, CALLS = 8, CONNECT_MS = 200, ANSWER_MS = 500 };
 
-#define WELCOME "$22\r\nredis_version:7.0.15\r\n\r\n+OK\r\n+OK\r\n"
+#define WELCOME "$22\r\nredis_version:7.0.15\r\n\r\n+OK\r\n+OK\r\n" SCRIPTS_LOADED
 
 static struct fake_redis redis;
 static struct config config;
@@ -99,8 +100,9 @@ static void connect_up_to_handshake(void) {
     turn();
     ck_assert(fake_redis_accept(&redis));
     turn();
-    ck_assert_str_eq(fake_redis_commands(&redis), "INFO server\nSELECT 0\n"
-                                                  "CONFIG SET maxmemory-policy allkeys-lru\n");
+    ck_assert_str_eq(fake_redis_commands(&redis),
+                     "INFO server\nSELECT 0\n"
+                     "CONFIG SET maxmemory-policy allkeys-lru\n" SCRIPTS_LOAD);
 }
 
 static void connect_to_redis(void) {
@@ -216,7 +218,7 @@ END_TEST
 
 START_TEST(refused_policy_is_remembered) {
     connect_up_to_handshake();
-    redis_says("$0\r\n\r\n+OK\r\n-NOPERM no\r\n");
+    redis_says("$0\r\n\r\n+OK\r\n-NOPERM no\r\n" SCRIPTS_LOADED);
     ck_assert(store_get_status(store).ready);
     ck_assert(store_get_status(store).policy_refused);
     fake_redis_hang_up(&redis);
@@ -240,8 +242,9 @@ START_TEST(commands_wait_behind_the_handshake) {
     turn();
     ask(2, "c");
     turn();
-    ck_assert_str_eq(fake_redis_commands(&redis), "INFO server\nSELECT 0\n"
-                                                  "CONFIG SET maxmemory-policy allkeys-lru\n");
+    ck_assert_str_eq(fake_redis_commands(&redis),
+                     "INFO server\nSELECT 0\n"
+                     "CONFIG SET maxmemory-policy allkeys-lru\n" SCRIPTS_LOAD);
     check_none_done();
     redis_says(WELCOME);
     check_none_done();

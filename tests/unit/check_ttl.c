@@ -291,6 +291,69 @@ START_TEST(what_is_left_is_rounded_up) {
 }
 END_TEST
 
+/* --- expiry ---------------------------------------------------------------------------------- */
+
+enum { SAMPLES = 2000 };
+
+START_TEST(expiry_without_jitter_is_exact) {
+    static const int64_t rows[] = {0, 1, 2, 60, MAX, INT64_C(10000000000)};
+    for (size_t i = 0; i < COUNT_OF(rows); i++)
+        for (int j = 0; j < 100; j++)
+            ck_assert_int_eq(ttl_expiry(rows[i], 0), rows[i] * 1000);
+}
+END_TEST
+
+START_TEST(jitter_takes_off_up_to_so_many_percent) {
+    static const struct {
+        int64_t seconds, jitter, least;
+    } rows[] = {
+        {100, 1, 99000},
+        {100, 50, 50000},
+        {100, 90, 10000},
+        {MAX, 10, MAX * INT64_C(900)},
+        {INT64_C(10000000000), 90, INT64_C(1000000000000)},
+    };
+    for (size_t i = 0; i < COUNT_OF(rows); i++) {
+        int64_t most = rows[i].seconds * 1000;
+        int64_t lowest = most;
+        int64_t highest = 0;
+        int64_t sum = 0;
+        for (int j = 0; j < SAMPLES; j++) {
+            int64_t expiry = ttl_expiry(rows[i].seconds, rows[i].jitter);
+            if (expiry < rows[i].least || expiry > most)
+                ck_abort_msg("%lld of %lld s", (long long)expiry, (long long)rows[i].seconds);
+            lowest = expiry < lowest ? expiry : lowest;
+            highest = expiry > highest ? expiry : highest;
+            sum += most - expiry;
+        }
+        /* All of the range is used, evenly: a hundredth of it is missed by chance once in 10^8. */
+        int64_t range = most - rows[i].least;
+        ck_assert_int_lt(lowest, rows[i].least + range / 100);
+        ck_assert_int_gt(highest, most - range / 100);
+        ck_assert_int_gt(sum / SAMPLES, range / 100 * 45);
+        ck_assert_int_lt(sum / SAMPLES, range / 100 * 55);
+    }
+}
+END_TEST
+
+START_TEST(jitter_leaves_a_second_at_least) {
+    for (int64_t seconds = 1; seconds <= 3; seconds++) {
+        for (int j = 0; j < SAMPLES; j++) {
+            int64_t expiry = ttl_expiry(seconds, 90);
+            if (expiry < 1000 || expiry > seconds * 1000)
+                ck_abort_msg("%lld", (long long)expiry);
+        }
+    }
+    ck_assert_int_eq(ttl_expiry(1, 90), 1000);
+}
+END_TEST
+
+START_TEST(what_has_no_end_gets_none_by_jitter) {
+    for (int j = 0; j < 100; j++)
+        ck_assert_int_eq(ttl_expiry(0, 90), 0);
+}
+END_TEST
+
 Suite *suite_ttl(void) {
     Suite *s = suite_create("ttl");
     TCase *t = tcase_create("parse");
@@ -304,6 +367,12 @@ Suite *suite_ttl(void) {
     suite_add_tcase(s, t);
     t = tcase_create("left");
     tcase_add_test(t, what_is_left_is_rounded_up);
+    suite_add_tcase(s, t);
+    t = tcase_create("expiry");
+    tcase_add_test(t, expiry_without_jitter_is_exact);
+    tcase_add_test(t, jitter_takes_off_up_to_so_many_percent);
+    tcase_add_test(t, jitter_leaves_a_second_at_least);
+    tcase_add_test(t, what_has_no_end_gets_none_by_jitter);
     suite_add_tcase(s, t);
     return s;
 }

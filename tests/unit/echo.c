@@ -71,9 +71,9 @@ static enum step wait_finish(struct request *r) {
 }
 
 static enum step again_finish(struct request *r) {
-    if (r->call.error != OK || r->ttl == 1)
+    if (r->call.error != OK || r->job != NULL)
         return wait_finish(r);
-    r->ttl = 1; /* the second time */
+    r->job = r; /* the second time */
     return ask(r, SLICE("again"));
 }
 
@@ -82,9 +82,12 @@ static const struct route rows[] = {
     {"echo_delete", METHOD_DELETE, "/echo", SLICE_INIT("/echo"), false, echo_plan, NULL, "", false},
     {"echo_put", METHOD_PUT, "/echo", SLICE_INIT("/echo"), false, body_plan, NULL, "", false},
     {"large", METHOD_GET, "/large", SLICE_INIT("/large"), false, large_plan, NULL, "", false},
-    {"wait", METHOD_GET, "/wait/{key}", SLICE_INIT("/wait/"), true, wait_plan, wait_finish, "", false},
-    {"wait_put", METHOD_PUT, "/wait/{key}", SLICE_INIT("/wait/"), true, wait_plan, wait_finish, "", false},
-    {"again", METHOD_GET, "/again/{key}", SLICE_INIT("/again/"), true, wait_plan, again_finish, "", false},
+    {"wait", METHOD_GET, "/wait/{key}", SLICE_INIT("/wait/"), true, wait_plan, wait_finish, "",
+     false},
+    {"wait_put", METHOD_PUT, "/wait/{key}", SLICE_INIT("/wait/"), true, wait_plan, wait_finish, "",
+     false},
+    {"again", METHOD_GET, "/again/{key}", SLICE_INIT("/again/"), true, wait_plan, again_finish, "",
+     false},
 };
 
 const struct route_table echo_routes = {rows, sizeof(rows) / sizeof(rows[0])};

@@ -10,9 +10,8 @@
 #include <sys/un.h>
 #include <unistd.h>
 
+#include "commands.h"
 #include "require.h"
-
-enum { COMMANDS_MAX = 65536 };
 
 void fake_redis_setup(struct fake_redis *f) {
     *f = (struct fake_redis){.listener = -1, .peer = -1};
@@ -92,54 +91,11 @@ bool fake_redis_receive(struct fake_redis *f, size_t most) {
     return n > 0;
 }
 
-/* Takes "<type><number>\r\n" off; false if it is not all there. */
-static bool take_number(struct slice *bytes, char type, size_t *number) {
-    const char *end = bytes->n > 0 ? memmem(bytes->p, bytes->n, "\r\n", 2) : NULL;
-    if (end == NULL)
-        return false;
-    require(bytes->p[0] == type);
-    *number = 0;
-    for (const char *c = bytes->p + 1; c < end; c++) {
-        require(*c >= '0' && *c <= '9');
-        *number = *number * 10 + (size_t)(*c - '0');
-    }
-    *bytes = (struct slice){end + 2, bytes->n - (size_t)(end + 2 - bytes->p)};
-    return true;
-}
-
-/* Takes one command off and writes it to `line`; false if it is not all there. */
-static bool take_command(struct slice *bytes, char *line, size_t room, size_t *n) {
-    size_t args;
-    size_t length;
-    *n = 0;
-    if (!take_number(bytes, '*', &args))
-        return false;
-    for (; args > 0; args--) {
-        if (!take_number(bytes, '$', &length) || bytes->n < length + 2)
-            return false;
-        require(*n + length + 1 < room);
-        memcpy(line + *n, bytes->p, length);
-        require(memcmp(bytes->p + length, "\r\n", 2) == 0);
-        *n += length;
-        line[(*n)++] = args > 1 ? ' ' : '\n';
-        *bytes = (struct slice){bytes->p + length + 2, bytes->n - length - 2};
-    }
-    return true;
-}
-
 const char *fake_redis_commands(struct fake_redis *f) {
-    static char text[COMMANDS_MAX];
-    size_t at = 0;
-    size_t n;
     while (fake_redis_receive(f, 65536))
         ;
-    struct slice bytes = buf_slice(&f->got);
-    size_t taken = 0;
-    while (take_command(&bytes, text + at, sizeof(text) - 1 - at, &n)) {
-        at += n;
-        taken = f->got.n - bytes.n;
-    }
-    text[at] = '\0';
-    buf_consume(&f->got, taken);
+    struct slice rest = buf_slice(&f->got);
+    const char *text = commands_take(&rest);
+    buf_consume(&f->got, f->got.n - rest.n);
     return text;
 }

@@ -46,8 +46,7 @@ void fake_redis_send(struct fake_redis *f, struct slice bytes);
 /* Reads at most `most` bytes more into `got`; false if none came. */
 bool fake_redis_receive(struct fake_redis *f, size_t most);
 
-/* The whole commands that came since the last time, their arguments separated by spaces, each ended
- * by a newline. Only for short ones; valid until the next time. */
+/* The whole commands that came since the last time, as commands_take shows them. */
 const char *fake_redis_commands(struct fake_redis *f);
 
 #endif

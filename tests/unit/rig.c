@@ -15,6 +15,7 @@
 #include "base/clock.h"
 #include "base/jsontext.h"
 #include "base/log.h"
+#include "commands.h"
 
 enum { ROWS = SEGMENT_FIRST_WORKER_ROW + RIG_WORKERS, TEXT_MAX = 65536 };
 
@@ -58,7 +59,7 @@ void rig_setup(struct rig *rig) {
     service->routes = &api_routes;
     service->store = store_open(&rig->config, service->segment, service->row, rig->epoll, rig);
     ck_assert_ptr_nonnull(service->store);
-    rig->request.service = service;
+    request_init(&rig->request, service);
 }
 
 void rig_teardown(struct rig *rig) {
@@ -86,9 +87,18 @@ static void listen_as_redis(struct rig *rig) {
     ck_assert_int_eq(listen(rig->listener, 1), 0);
 }
 
+void rig_say(struct rig *rig, struct slice bytes) {
+    while (bytes.n > 0) {
+        ssize_t n = write(rig->peer, bytes.p, bytes.n);
+        ck_assert_int_gt(n, 0);
+        store_on_event(rig->service.store, EPOLLIN, rig->service.now);
+        bytes = (struct slice){bytes.p + n, bytes.n - (size_t)n};
+    }
+}
+
 static void send_as_redis(struct rig *rig, const char *bytes) {
-    ck_assert_int_eq(write(rig->peer, bytes, strlen(bytes)), (ssize_t)strlen(bytes));
-    store_on_event(rig->service.store, EPOLLIN, rig->service.now);
+    if (*bytes != '\0')
+        rig_say(rig, slice_of(bytes));
 }
 
 void rig_connect(struct rig *rig) {
@@ -99,9 +109,11 @@ void rig_connect(struct rig *rig) {
     ck_assert_int_ge(rig->peer, 0);
     store_on_event(store, EPOLLOUT, rig->service.now);
     store_flush(store, rig->service.now);
-    /* INFO server, SELECT, CONFIG SET maxmemory-policy. */
-    ck_assert_ptr_nonnull(strstr(rig_commands(rig), "maxmemory-policy"));
-    send_as_redis(rig, "$0\r\n\r\n+OK\r\n+OK\r\n");
+    const char *policy = rig->config.key_prefix[0] == '\0' ? "+OK\r\n" : "";
+    ck_assert_ptr_nonnull(strstr(rig_commands(rig), SCRIPTS_LOAD));
+    send_as_redis(rig, "$0\r\n\r\n+OK\r\n"); /* INFO server, SELECT */
+    send_as_redis(rig, policy);
+    send_as_redis(rig, SCRIPTS_LOADED);
     ck_assert(store_get_status(store).ready);
 }
 
@@ -113,10 +125,12 @@ void rig_hang_up(struct rig *rig) {
 }
 
 const char *rig_commands(struct rig *rig) {
-    static char text[TEXT_MAX];
+    static char bytes[TEXT_MAX];
     store_flush(rig->service.store, rig->service.now);
-    ssize_t n = read(rig->peer, text, sizeof(text) - 1);
-    text[n > 0 ? n : 0] = '\0';
+    ssize_t n = read(rig->peer, bytes, sizeof(bytes));
+    struct slice rest = {bytes, n > 0 ? (size_t)n : 0};
+    const char *text = commands_take(&rest);
+    ck_assert_uint_eq(rest.n, 0);
     return text;
 }
 

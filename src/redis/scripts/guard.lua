@@ -1,7 +1,7 @@
 -- Changes an entry only if it is still as it was read.
 -- KEYS[1]   the entry; KEYS[2..] the tags it must be alive by
 -- ARGV[1]   SHA-1 of its bytes as they were read; empty: there was none
--- ARGV[2]   what to do: SET, UNLINK, PEXPIRE, PERSIST, or NOTHING
+-- ARGV[2]   what to do: SET, UNLINK, PEXPIRE or PERSIST
 -- ARGV[3]   milliseconds until it expires; empty: never; KEEPTTL: as before
 -- ARGV[4]   milliseconds that its tags must live at least; empty: for ever; KEEPTTL: as before
 -- ARGV[5]   the bytes to set
@@ -18,6 +18,15 @@ for i = 2, #KEYS do
   if redis.call('GET', KEYS[i]) ~= ARGV[i + 4] then return 0 end
 end
 local action, expiry, life = ARGV[2], ARGV[3], ARGV[4]
+-- First: if a command is refused here, nothing is done yet.
+for i = 2, #KEYS do
+  if life == '' then
+    redis.call('PERSIST', KEYS[i])
+  elseif life ~= 'KEEPTTL' then
+    local left = redis.call('PTTL', KEYS[i])
+    if left >= 0 and left < tonumber(life) then redis.call('PEXPIRE', KEYS[i], life) end
+  end
+end
 local done
 if action == 'SET' then
   if expiry == 'KEEPTTL' then
@@ -29,16 +38,8 @@ if action == 'SET' then
   end
 elseif action == 'PEXPIRE' then
   done = redis.pcall('PEXPIRE', KEYS[1], expiry)
-elseif action ~= 'NOTHING' then
+else
   done = redis.pcall(action, KEYS[1])
 end
 if type(done) == 'table' and done.err then return done end
-for i = 2, #KEYS do
-  if life == '' then
-    redis.call('PERSIST', KEYS[i])
-  elseif life ~= 'KEEPTTL' then
-    local left = redis.call('PTTL', KEYS[i])
-    if left >= 0 and left < tonumber(life) then redis.call('PEXPIRE', KEYS[i], life) end
-  end
-end
 return 1

@@ -1,18 +1,19 @@
 /* Going through the names in Redis: see keyscan.h. */
-#include "api/keyscan.h"
+#include "cache/keyscan.h"
 
 #include "base/decimal.h"
 
-struct slice keyscan_pattern(struct request *r, struct slice prefix) {
-    struct slice parts[] = {slice_of(r->service->config->key_prefix), prefix};
-    char *pattern = arena_take(&r->arena, 2 * (parts[0].n + parts[1].n) + 1);
+struct slice keyscan_pattern(struct arena *arena, struct slice key_prefix, struct slice prefix) {
+    static const char special[] = {'*', '?', '[', ']', '\\'};
+    struct slice parts[] = {key_prefix, prefix};
+    char *pattern = arena_take(arena, 2 * (parts[0].n + parts[1].n) + 1);
     size_t n = 0;
     if (pattern == NULL)
         return (struct slice){0};
     for (size_t part = 0; part < 2; part++)
         for (size_t i = 0; i < parts[part].n; i++) {
             char c = parts[part].p[i];
-            if (memchr("*?[]\\", c, 5) != NULL)
+            if (memchr(special, c, sizeof(special)) != NULL)
                 pattern[n++] = '\\';
             pattern[n++] = c;
         }
@@ -35,10 +36,11 @@ enum error keyscan_begin(struct keyscan *scan, struct slice cursor) {
     return OK;
 }
 
-void keyscan_append(struct request *r, const struct keyscan *scan, unsigned count, bool strings_only) {
+void keyscan_append(const struct keyscan *scan, struct store *store, struct call *call,
+                    unsigned count, bool strings_only) {
     char digits[DECIMAL_MAX];
-    struct slice args[8] = {SLICE("SCAN"), keyscan_cursor(scan), SLICE("COUNT"),
-                            {digits, decimal_put(digits, count)}};
+    struct slice args[8] = {
+        SLICE("SCAN"), keyscan_cursor(scan), SLICE("COUNT"), {digits, decimal_put(digits, count)}};
     size_t n = 4;
     if (scan->pattern.n > 1) {
         args[n++] = SLICE("MATCH");
@@ -48,16 +50,16 @@ void keyscan_append(struct request *r, const struct keyscan *scan, unsigned coun
         args[n++] = SLICE("TYPE");
         args[n++] = SLICE("string");
     }
-    store_append(r->service->store, &r->call, args, n);
+    store_append(store, call, args, n);
 }
 
-bool keyscan_take(struct request *r, struct keyscan *scan, const struct reply *reply,
-               const struct reply **names) {
+bool keyscan_take(struct keyscan *scan, const struct replies *replies, const struct reply *reply,
+                  const struct reply **names) {
     if (reply->type != REPLY_ARRAY || reply->integer != 2 || reply[1].type != REPLY_STRING ||
         reply[2].type != REPLY_ARRAY)
         return false;
     *names = reply + 2;
-    struct slice cursor = replies_bytes(&r->call.replies, reply + 1);
+    struct slice cursor = replies_bytes(replies, reply + 1);
     return cursor.n > 0 && keyscan_begin(scan, cursor) == OK;
 }
 

@@ -1,0 +1,27 @@
+/* Turns: see turns.h. */
+#include "cache/turns.h"
+
+#include <stddef.h>
+
+#include "base/clock.h"
+#include "base/digest.h"
+
+static size_t seat_of(struct slice name) {
+    return digest_xxh64(name, 0) % TURNS_SEATS;
+}
+
+bool turns_take(struct turns *turns, struct slice name, const void *who, int64_t now) {
+    size_t i = seat_of(name);
+    const void *other = turns->seat[i].who;
+    if (other != NULL && other != who && now < turns->seat[i].until)
+        return false;
+    turns->seat[i].who = who;
+    turns->seat[i].until = now + TURNS_LEASE_MS * NS_PER_MS;
+    return true;
+}
+
+void turns_give_back(struct turns *turns, struct slice name, const void *who) {
+    size_t i = seat_of(name);
+    if (turns->seat[i].who == who)
+        turns->seat[i].who = NULL;
+}
