@@ -20,8 +20,9 @@ from checks import check_timestamp
 from harness import FRONTS, SRCDIR, Larder, Redis, Stack, alive, eventually
 from load import Load
 
-ROUTES = ("cache_get", "cache_put", "cache_delete", "cache_clear", "stats", "health",
-          "health_live", "health_ready", "metrics", "index", "other")
+ROUTES = ("cache_get", "cache_put", "cache_patch", "cache_delete", "cache_clear", "raw_get", "raw_put",
+          "raw_delete", "counter", "batch", "keys", "stats", "health", "health_live", "health_ready",
+          "metrics", "openapi", "docs", "index", "other")
 
 
 @pytest.fixture
