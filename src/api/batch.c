@@ -366,6 +366,8 @@ static enum step fail_rest(struct request *r, struct batch *batch, enum error e,
 static enum step ask(struct request *r, struct batch *batch) {
     struct op_context context = single_context(r);
     size_t asked = 0;
+    if (arena_failed(&r->arena))
+        return fail_rest(r, batch, E_OUT_OF_MEMORY, true);
     /* Who is refused for size may have held up others. */
     while (asked == 0) {
         start_items(batch, &context, count_running(batch));
@@ -426,6 +428,8 @@ enum step batch_finish(struct request *r) {
     struct op_context context = single_context(r);
     if (r->call.error != OK)
         return fail_rest(r, batch, r->call.error, r->call.outcome_known);
+    if (arena_failed(&r->arena))
+        return fail_rest(r, batch, E_OUT_OF_MEMORY, false);
     take_items(r, batch, &context);
     if (batch->done == batch->count)
         return answer(r, batch);

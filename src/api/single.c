@@ -35,7 +35,17 @@ enum step single_commit(struct request *r) {
     return STEP_WAIT;
 }
 
+/* What the operation keeps may be lacking now: neither commands nor replies mean what they say. */
+static bool lacks_memory(struct request *r, bool sent, enum step *step) {
+    if (arena_failed(&r->arena))
+        *step = problem_outcome(r, E_OUT_OF_MEMORY, op_may_have_written(&r->op, sent));
+    return arena_failed(&r->arena);
+}
+
 static enum step ask(struct request *r, struct op_context *context) {
+    enum step step;
+    if (lacks_memory(r, false, &step))
+        return step;
     enum error e = single_begin(r);
     if (e != OK)
         return problem_outcome(r, e, op_may_have_written(&r->op, false));
@@ -87,6 +97,8 @@ bool single_done(struct request *r, enum step *step) {
         *step = problem_outcome(r, r->call.error, maybe_written);
         return false;
     }
+    if (lacks_memory(r, true, step))
+        return false;
     if (!op_take(&r->op, &context, replies_get(&r->call.replies, 0), NULL)) {
         if (context.starts_over && keeps_nothing(&r->op))
             arena_reset(&r->arena);

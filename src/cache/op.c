@@ -8,19 +8,24 @@ static const struct {
     op_append_step *append;
     op_take_step *take;
     unsigned replies;
-    bool writes; /* it may have changed something even if its replies never come */
+    enum {
+        READS,
+        WRITES, /* it may have changed something even if its replies never come */
+        WROTE,  /* the step before it has */
+    } effect;
+    bool script; /* its digest may be unknown to Redis */
 } phases[OP_PHASES] = {
-    [OP_LOAD] = {op_append_load, op_take_load, 2, false},
-    [OP_RELOAD] = {op_append_reload, op_take_load, 2, false},
-    [OP_WAIT] = {op_append_wait, op_take_wait, 1, false},
-    [OP_CHECK] = {op_append_check, op_take_check, 1, false},
-    [OP_PREPARE] = {op_append_prepare, op_take_prepare, 1, false},
-    [OP_SET] = {op_append_set, op_take_set, 1, true},
-    [OP_CREATE] = {op_append_create, op_take_create, 1, true},
-    [OP_GUARD] = {op_append_guard, op_take_guard, 1, true},
-    [OP_UNLINK] = {op_append_unlink, op_take_unlink, 1, true},
-    [OP_UNLINKED] = {op_append_unlinked, op_take_unlinked, 1, true}, /* by the step before */
-    [OP_ADD] = {op_append_add, op_take_add, 1, true},
+    [OP_LOAD] = {op_append_load, op_take_load, 2, READS, false},
+    [OP_RELOAD] = {op_append_reload, op_take_load, 2, READS, false},
+    [OP_WAIT] = {op_append_wait, op_take_wait, 1, READS, false},
+    [OP_CHECK] = {op_append_check, op_take_check, 1, READS, true},
+    [OP_PREPARE] = {op_append_prepare, op_take_prepare, 1, READS, true},
+    [OP_SET] = {op_append_set, op_take_set, 1, WRITES, false},
+    [OP_CREATE] = {op_append_create, op_take_create, 1, WRITES, false},
+    [OP_GUARD] = {op_append_guard, op_take_guard, 1, WRITES, true},
+    [OP_UNLINK] = {op_append_unlink, op_take_unlink, 1, WRITES, true},
+    [OP_UNLINKED] = {op_append_unlinked, op_take_unlinked, 1, WROTE, false},
+    [OP_ADD] = {op_append_add, op_take_add, 1, WRITES, true},
 };
 
 bool op_done(struct op *op, enum error e) {
@@ -34,16 +39,18 @@ bool op_next(struct op *op, enum op_phase phase) {
 }
 
 bool op_refused(struct op *op, const struct op_context *context, const struct reply *reply) {
-    if (script_is_missing(&context->call->replies, reply)) {
+    bool missing = script_is_missing(&context->call->replies, reply);
+    if (missing && phases[op->phase].script && !op->whole_scripts) {
         op->whole_scripts = true;
         return false;
     }
     enum error e = reply_error(&context->call->replies, reply);
-    /* A reply of a type that the command never gives: nobody knows whose it was. */
-    op->distrust = e == OK;
-    if (e == OK)
+    /* A reply that the command never gives: nobody knows whose it was. */
+    op->distrust = e == OK || missing;
+    if (op->distrust)
         e = E_BACKEND_ERROR;
-    op->outcome_unknown = e == E_BACKEND_ERROR && phases[op->phase].writes;
+    /* An error that is in the table says that its command did nothing. */
+    op->outcome_unknown = op_may_have_written(op, e == E_BACKEND_ERROR);
     return op_done(op, e);
 }
 
@@ -111,8 +118,7 @@ void op_keep_replies(struct op_context *context) {
 }
 
 bool op_may_have_written(const struct op *op, bool sent) {
-    /* What is OP_UNLINKED was removed by the call before. */
-    return op->phase == OP_UNLINKED || (sent && phases[op->phase].writes);
+    return phases[op->phase].effect == WROTE || (sent && phases[op->phase].effect == WRITES);
 }
 
 bool op_holds_up(const struct op *op, const struct op *later) {

@@ -117,8 +117,8 @@ bool op_take(struct op *op, struct op_context *context, const struct reply *firs
 /* To be called before the call is begun again, after every op_take of the round. */
 void op_keep_replies(struct op_context *context);
 
-/* The call failed as a whole, with its error: whether this operation may have written. `sent`: some
- * byte of the call may have reached Redis. */
+/* The call failed as a whole, or could not begin: whether this operation may have written. `sent`:
+ * the commands of its present step may have reached Redis. */
 bool op_may_have_written(const struct op *op, bool sent);
 
 /* `later` is on the same entry, and was asked for after `op`, which is under way: whether no

@@ -26,8 +26,8 @@ static int64_t first_expiry(const struct entry *entry, int64_t expiry) {
     return idle;
 }
 
-/* The same, of an entry whose end stays `left` milliseconds away (-1: it has none): a change is a use,
- * and renews an idle time. */
+/* The same, of an entry whose end stays `left` milliseconds away (-1: it has none): a change is a
+ * use, and renews an idle time. */
 static int64_t kept_expiry(const struct entry *entry, int64_t left) {
     return first_expiry(entry, left > 0 ? left : 0);
 }
@@ -166,8 +166,10 @@ void op_append_add(struct op *op, struct op_context *context) {
 bool op_take_add(struct op *op, struct op_context *context, const struct reply *first) {
     if (first->type == REPLY_INTEGER && first->integer == 0)
         return op_next(op, OP_LOAD);
-    if (first->type == REPLY_INTEGER)
-        return op_done(op, first->integer == 1 ? E_NOT_AN_INTEGER : E_COUNTER_OVERFLOW);
+    if (first->type == REPLY_INTEGER && first->integer == 1)
+        return op_done(op, E_NOT_AN_INTEGER);
+    if (first->type == REPLY_INTEGER && first->integer == 2)
+        return op_done(op, E_COUNTER_OVERFLOW);
     if (first->type != REPLY_ARRAY || first->integer != 2 || first[1].type != REPLY_STRING ||
         first[2].type != REPLY_INTEGER)
         return op_refused(op, context, first);
@@ -297,8 +299,8 @@ bool op_change(struct op *op, struct op_context *context) {
 static struct slice guard_expiry(const struct op *op, struct number *n) {
     if (op->keeps_expiry && op->entry.idle == 0)
         return SLICE("KEEPTTL");
-    int64_t first = op->keeps_expiry ? kept_expiry(&op->entry, op->left)
-                                     : first_expiry(&op->entry, op->expiry);
+    int64_t first =
+        op->keeps_expiry ? kept_expiry(&op->entry, op->left) : first_expiry(&op->entry, op->expiry);
     return first > 0 ? number_put(n, first) : (struct slice){0};
 }
 
@@ -345,7 +347,7 @@ static bool guarded(struct op *op) {
 }
 
 bool op_take_guard(struct op *op, struct op_context *context, const struct reply *first) {
-    if (first->type != REPLY_INTEGER)
+    if (first->type != REPLY_INTEGER || first->integer < 0 || first->integer > 1)
         return op_refused(op, context, first);
     if (first->integer == 1)
         return guarded(op);

@@ -187,8 +187,10 @@ bool op_take_unlink(struct op *op, struct op_context *context, const struct repl
         return op_done(op, first->integer > 0 ? OK : E_KEY_NOT_FOUND);
     if (first->type != REPLY_STRING)
         return op_refused(op, context, first);
-    if (entry_parse(replies_bytes(replies, first), context->arena, &op->found) != OK)
+    if (entry_parse(replies_bytes(replies, first), context->arena, &op->found) != OK) {
+        op->outcome_unknown = true;
         return op_done(op, E_OUT_OF_MEMORY);
+    }
     if (op->found.tag_count == 0)
         return op_done(op, OK);
     context->keep_replies = true;

@@ -170,6 +170,13 @@ static void answer(struct round *r, struct conn *c) {
         write_answer(r, c);
 }
 
+/* A connection whose first request came at once is not watched yet. A request that takes more than
+ * one round may be a long one: from now on it is seen when nobody waits for it any more. */
+static void watch_peer(struct round *r, struct conn *c) {
+    bool watched = watch_set(r->epoll, c->fd, c, &c->watch, WATCH_READ);
+    (void)watched; /* otherwise it is done to its end, which asks again */
+}
+
 void round_scatter(struct round *r) {
     struct call *call;
     while ((call = store_next_done(r->service.store)) != NULL) {
@@ -177,8 +184,10 @@ void round_scatter(struct round *r) {
             continue;
         struct conn *c = conn_of_call(call);
         c->request.peer_gone = c->hung_up;
-        if (request_continue(&c->request) == STEP_WAIT)
+        if (request_continue(&c->request) == STEP_WAIT) {
+            watch_peer(r, c);
             continue;
+        }
         r->in_flight--;
         answer(r, c);
     }

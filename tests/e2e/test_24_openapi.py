@@ -95,6 +95,16 @@ def test_operations_are_the_routes(stack: Stack, http: Http) -> None:
     assert {o.id for o in DOCUMENT.operations} == set(routes) - {"other"}
 
 
+@pytest.mark.parametrize("kind", FRONTS)
+def test_paths_are_those_of_a_shared_host(kind: str) -> None:
+    """The pattern that a shared host takes from conf/ has every path but "/"."""
+    text = (SRCDIR / "conf" / f"{kind}.conf").read_text()
+    patterns = re.findall(r"^ *# +.*(\^/\(cache.*\))(?:\"| \{)", text, re.M)
+    assert len(patterns) == 1
+    for path in DOCUMENT.root["paths"]:
+        assert path == "/" or re.search(patterns[0], path.replace("{key}", "k")), path
+
+
 def test_problems_are_the_errors() -> None:
     """Every error is described, with its status, and no other is."""
     types = DOCUMENT.root["components"]["schemas"]["ProblemType"]["oneOf"]
@@ -189,7 +199,7 @@ def test_page_needs_nobody_else(http: Http) -> None:
     page, policy = page_of(http)
     assert len(page.encode()) < 40_000
     assert not re.findall(r"(?:https?:)?//(?!www\.w3\.org/2000/svg)[\w.-]+\.\w", page)
-    assert not re.findall(r"@import|url\(|\bimport\b|\bsrc=", page)
+    assert not re.findall(r"@import|\burl\(|\bimport\b|\bsrc=", page)
     assert policy["default-src"] == "'none'" and policy["connect-src"] == "'self'"
     for name in ("base-uri", "form-action", "frame-ancestors"):
         assert policy[name] == "'none'", name
@@ -212,14 +222,18 @@ def test_page_runs_its_own_script_only(http: Http) -> None:
 if CHROMIUM is not None:
 
     def test_page_in_a_browser(front: Front) -> None:
-        """A browser shows every operation, and finds nothing to complain about."""
+        """A browser shows every operation, and the one that the link names with its examples; it
+        finds nothing to complain about."""
+        linked = max(DOCUMENT.operations, key=lambda o: len(list(o.examples())))
         with tempfile.TemporaryDirectory() as profile:
             done = subprocess.run(
                 [CHROMIUM, "--headless", "--no-sandbox", "--disable-gpu", "--disable-quic",
                  "--no-first-run", "--disable-background-networking", "--disable-component-update",
                  "--disable-sync", f"--user-data-dir={profile}", "--virtual-time-budget=10000",
-                 "--enable-logging=stderr", "--dump-dom", f"{front.url}/docs"],
+                 "--enable-logging=stderr", "--dump-dom", f"{front.url}/docs#{linked.id}"],
                 capture_output=True, text=True, timeout=120, check=False)
         assert not re.findall(r".*CONSOLE.*", done.stderr), done.stderr
         for operation in DOCUMENT.operations:
             assert f'id="{operation.id}"' in done.stdout, done.stdout[-2000:]
+        shown = re.findall(r'<option value="([^"]+)">(\d+) ', done.stdout)
+        assert shown == [(e.name, str(e.status)) for e in linked.examples()]

@@ -11,7 +11,7 @@ import pytest
 
 from checks import check_common, check_json, check_problem, check_timestamp, value_text
 from harness import Stack
-from rawhttp import Answer, Header, Http, build
+from rawhttp import Answer, Http, build
 from test_22_hostile import CHUNKED
 
 MIB = 1 << 20

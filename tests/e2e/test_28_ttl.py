@@ -1,4 +1,5 @@
-"""PATCH, and everything about time: ttl, idle time, jitter, caching by clients.
+"""PATCH; everything about time: ttl, idle time, jitter, caching by clients; and what comes between
+two steps of one request.
 
 Time is not waited for: Redis is asked when an entry expires, or told that more of it has gone by.
 """
@@ -580,6 +581,50 @@ def test_a_swap_is_of_what_is_there(relayed: tuple[Redis, Relay, Larder], method
         assert relay.rule is None, "nothing was changed meanwhile"
         assert redis.ask("GET", "k") == (b"2" if change is replace else held)
         assert (answer.header("ETag") is None) == (change is invalidate)
+
+
+def test_a_creation_is_where_nothing_is(relayed: tuple[Redis, Relay, Larder]) -> None:
+    """An entry that comes after none was found is judged and counted like any other."""
+    redis, relay, larder = relayed
+    redis.ask("SET", "k", "41")
+    tag = larder.fastcgi("GET", "/cache/k").header("ETag") or ""
+
+    def come() -> None:
+        redis.ask("SET", "k", "41", "PX", 50_000)
+
+    redis.ask("DEL", "k")
+    after(relay, b"PTTL", come)
+    answer = larder.fastcgi("PUT", "/cache/k", b'{"value":1}', HTTP_IF_NONE_MATCH=tag)
+    check_problem(answer, 412, "precondition-failed")
+    assert answer.header("ETag") == tag and redis.ask("GET", "k") == b"41"
+    redis.ask("DEL", "k")
+    after(relay, b"PTTL", come)
+    answer = larder.fastcgi("POST", "/counters/k", b'{"ttl":9}', HTTP_IF_NONE_MATCH='"x"')
+    assert check_json(answer)["value"] == 42 and redis.ask("GET", "k") == b"42"
+    check_pttl(redis, "k", 50)
+
+
+@pytest.mark.parametrize("method,body,params", [
+    ("PATCH", b'{"value":{"mine":1}}', {}), ("PUT", b'{"value":1}', {"HTTP_IF_MATCH": "*"}),
+    ("DELETE", b"", {"HTTP_IF_MATCH": "*"}),
+])
+def test_contention(relayed: tuple[Redis, Relay, Larder], method: str, body: bytes,
+                    params: dict[str, str]) -> None:
+    """An entry that changes each time before it can be written: 503 in the end, and not applied."""
+    redis, relay, larder = relayed
+
+    def rule(link: Link, command: list[bytes], reply: bytes) -> bool:
+        if command[0] == b"PTTL":
+            redis.ask("APPEND", "k", " ")
+        return link.send(reply)
+
+    redis.ask("SET", "k", "{}")
+    relay.rule = rule
+    answer = larder.fastcgi(method, "/cache/k", body, **params)
+    relay.rule = None
+    assert check_problem(answer, 503, "contention")["outcome"] == "not-applied"
+    assert 100 < len(redis.ask("GET", "k")) < 300
+    assert larder.fastcgi(method, "/cache/k", body, **params).status == 200
 
 
 # --- options -------------------------------------------------------------------------------------

@@ -365,7 +365,7 @@ def test_scripts_lost(stack: Stack, http: Http, key: str) -> None:
 
 
 def test_ttl_jitter(new_redis: Callable[..., Redis], new_larder: Callable[..., Larder]) -> None:
-    """A counter that is made gets the jitter, too, and shows the ttl that was given."""
+    """A counter that is made gets the jitter, too, and shows the ttl that it got."""
     redis = new_redis()
     larder = new_larder(redis, workers=1, ttl_jitter=50).start()
     left = set()

@@ -127,6 +127,8 @@ def test_the_context_has_what_is_copied() -> None:
     copied = [source for line in re.findall(r"^COPY (?!--from)(.*)$", DOCKERFILE, re.M)
               for source in line.split()[:-1]]
     assert {"src", "conf", "scripts/packages.def"} <= set(copied)
+    makefile = (SRCDIR / "Makefile.am").read_text()
+    assert set(re.findall(r"^src/.*\.inc: .*(scripts/\S+)", makefile, re.M)) <= set(copied)
     for source in copied:
         assert (SRCDIR / source).exists(), source
         assert any(Path(source).match(pattern) or source.split("/")[0] == pattern

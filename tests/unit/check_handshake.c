@@ -16,7 +16,7 @@ static struct handshake_result result;
 static void setup(void) {
     config = (struct config){.max_memory_policy = POLICY_ALLKEYS_LRU};
     q = (struct outqueue){0};
-    replies = (struct replies){{0}, {0}};
+    replies = (struct replies){0};
 }
 
 static void teardown(void) {

@@ -4,7 +4,7 @@
 #include <stdio.h>
 #include <string.h>
 
-#include "api/keyscan.h"
+#include "cache/keyscan.h"
 #include "rig.h"
 #include "support.h"
 
@@ -35,7 +35,8 @@ START_TEST(prefix_is_literal_in_the_pattern) {
     for (size_t i = 0; i < COUNT_OF(rows); i++) {
         (void)snprintf(rig.config.key_prefix, sizeof(rig.config.key_prefix), "%s",
                        rows[i].key_prefix);
-        struct slice pattern = keyscan_pattern(&rig.request, slice_of(rows[i].prefix));
+        struct slice pattern = keyscan_pattern(&rig.request.arena, slice_of(rows[i].key_prefix),
+                                               slice_of(rows[i].prefix));
         ck_assert_msg(slice_eq(pattern, slice_of(rows[i].pattern)), "%.*s instead of %s",
                       (int)pattern.n, pattern.p, rows[i].pattern);
     }
@@ -48,7 +49,8 @@ START_TEST(longest_pattern_has_room) {
     memset(prefix, '*', sizeof(prefix));
     memset(rig.config.key_prefix, '?', KEY_PREFIX_MAX);
     rig.config.key_prefix[KEY_PREFIX_MAX] = '\0';
-    struct slice pattern = keyscan_pattern(&rig.request, (struct slice){prefix, sizeof(prefix)});
+    struct slice pattern = keyscan_pattern(&rig.request.arena, slice_of(rig.config.key_prefix),
+                                           (struct slice){prefix, sizeof(prefix)});
     ck_assert_uint_eq(pattern.n, 2 * (KEY_MAX + KEY_PREFIX_MAX) + 1);
     ck_assert_int_eq(pattern.p[pattern.n - 1], '*');
     ck_assert_int_eq(pattern.p[pattern.n - 3], '\\');
@@ -113,7 +115,7 @@ END_TEST
 static const char *asked(const struct keyscan *scan, unsigned count, bool strings_only) {
     struct request *r = &rig.request;
     ck_assert_int_eq(store_begin(r->service->store, &r->call, r->service->now), OK);
-    keyscan_append(r, scan, count, strings_only);
+    keyscan_append(scan, r->service->store, &r->call, count, strings_only);
     store_commit(r->service->store, &r->call, r->service->now);
     const char *text = rig_commands(&rig);
     rig_reply(&rig, "*2\r\n$1\r\n0\r\n*0\r\n");
@@ -149,7 +151,7 @@ START_TEST(reply_moves_the_cursor_on) {
     put(REPLY_STRING, 0, "18446744073709551615");
     put(REPLY_ARRAY, 1, "");
     struct reply *reply = put(REPLY_STRING, 0, "name");
-    ck_assert(keyscan_take(&rig.request, &scan, reply, &names));
+    ck_assert(keyscan_take(&scan, &rig.request.call.replies, reply, &names));
     ck_assert(slice_eq(keyscan_cursor(&scan), SLICE("18446744073709551615")));
     ck_assert_ptr_eq(names, reply + 2);
     ck_assert_int_eq(names->integer, 1);
@@ -184,7 +186,7 @@ START_TEST(replies_that_make_no_sense_are_not_taken) {
         call_reset(&rig.request.call);
         for (size_t j = 0; j < 3 && rows[i].nodes[j].text != NULL; j++)
             reply = put(rows[i].nodes[j].type, rows[i].nodes[j].integer, rows[i].nodes[j].text);
-        ck_assert_msg(!keyscan_take(&rig.request, &scan, reply, &names), "row %zu", i);
+        ck_assert_msg(!keyscan_take(&scan, &rig.request.call.replies, reply, &names), "row %zu", i);
         ck_assert(slice_eq(keyscan_cursor(&scan), SLICE("7")));
     }
 }

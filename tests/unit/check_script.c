@@ -109,7 +109,7 @@ START_TEST(noscript_is_told_from_every_other_error) {
         {REPLY_NIL, "", false},
     };
     for (size_t i = 0; i < COUNT_OF(rows); i++) {
-        struct replies replies = {{0}, {0}};
+        struct replies replies = {0};
         struct reply node = {rows[i].type, 0, 0, strlen(rows[i].text)};
         buf_puts(&replies.bytes, rows[i].text);
         buf_put(&replies.nodes, &node, sizeof(node));

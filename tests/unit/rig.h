@@ -37,6 +37,9 @@ void rig_hang_up(struct rig *rig);
 /* The commands that the store has written since the last time, as commands_take shows them. */
 const char *rig_commands(struct rig *rig);
 
+/* Redis says these bytes, and the store reads them. */
+void rig_say(struct rig *rig, struct slice bytes);
+
 /* Sends Redis's reply. The request's call must be complete by it. */
 void rig_reply(struct rig *rig, const char *bytes);
 

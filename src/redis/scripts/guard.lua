@@ -18,6 +18,15 @@ for i = 2, #KEYS do
   if redis.call('GET', KEYS[i]) ~= ARGV[i + 4] then return 0 end
 end
 local action, expiry, life = ARGV[2], ARGV[3], ARGV[4]
+-- First: if a command is refused here, nothing is done yet.
+for i = 2, #KEYS do
+  if life == '' then
+    redis.call('PERSIST', KEYS[i])
+  elseif life ~= 'KEEPTTL' then
+    local left = redis.call('PTTL', KEYS[i])
+    if left >= 0 and left < tonumber(life) then redis.call('PEXPIRE', KEYS[i], life) end
+  end
+end
 local done
 if action == 'SET' then
   if expiry == 'KEEPTTL' then
@@ -33,12 +42,4 @@ else
   done = redis.pcall(action, KEYS[1])
 end
 if type(done) == 'table' and done.err then return done end
-for i = 2, #KEYS do
-  if life == '' then
-    redis.call('PERSIST', KEYS[i])
-  elseif life ~= 'KEEPTTL' then
-    local left = redis.call('PTTL', KEYS[i])
-    if left >= 0 and left < tonumber(life) then redis.call('PEXPIRE', KEYS[i], life) end
-  end
-end
 return 1
