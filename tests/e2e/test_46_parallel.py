@@ -125,7 +125,8 @@ def test_merges(ways: list[Way], key: str) -> None:
 
 def test_deletion(ways: list[Way], key: str) -> None:
     """Of many who delete an entry, one is told that it did."""
-    for more in ({}, {"tags": ["a"]}):
+    kinds: tuple[dict[str, object], ...] = ({}, {"tags": ["a"]})
+    for more in kinds:
         statuses: Counter[int] = Counter()
 
         def delete(statuses: Counter[int] = statuses) -> Client:
