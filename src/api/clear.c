@@ -101,8 +101,9 @@ static void append_unlinks(struct request *r, struct sweep *sweep) {
 
 static enum step sweep_on(struct request *r, struct sweep *sweep) {
     call_keep_previous(&r->call);
-    if (single_begin(r) != OK)
-        return STEP_ANSWER;
+    enum error e = single_begin(r);
+    if (e != OK)
+        return sweep->deleted > 0 ? problem_outcome(r, e, true) : STEP_ANSWER;
     if (sweep->names != NULL)
         append_unlinks(r, sweep);
     sweep->scans = sweep->names == NULL || !keyscan_is_over(&sweep->scan);
@@ -123,18 +124,37 @@ static enum step ask_prefix(struct request *r, struct sweep *sweep, struct slice
     return sweep_on(r, sweep);
 }
 
+/* Some of it may be deleted, by the steps before or by this one: then the outcome is unknown. */
+static enum step fail_step(struct request *r, const struct sweep *sweep) {
+    bool unlinked = sweep->unlinks > 0 && !r->call.outcome_known;
+    return problem_outcome(r, r->call.error, sweep->deleted > 0 || unlinked);
+}
+
+static enum step refuse_step(struct request *r, const struct sweep *sweep,
+                             const struct reply *reply) {
+    enum error e = reply_error(&r->call.replies, reply);
+    bool strange = e == OK || e == E_BACKEND_ERROR;
+    /* The first UNLINK did nothing if Redis says so, but there may be others. */
+    bool unlinked = sweep->unlinks > (strange ? 0 : 1);
+    if (e == OK)
+        store_distrust(r->service->store, r->service->now);
+    return problem_outcome(r, strange ? E_BACKEND_ERROR : e, sweep->deleted > 0 || unlinked);
+}
+
 static enum step finish_step(struct request *r, struct sweep *sweep) {
+    if (r->call.error != OK)
+        return fail_step(r, sweep);
     const struct reply *reply = replies_get(&r->call.replies, 0);
     for (unsigned i = 0; i < sweep->unlinks; i++) {
         if (reply->type != REPLY_INTEGER)
-            return problem_reply(r, reply);
+            return refuse_step(r, sweep, reply);
         sweep->deleted += (uint64_t)reply->integer;
         reply = replies_next(&r->call.replies, reply);
     }
     if (!sweep->scans || r->peer_gone)
         return answer(r, sweep);
     if (!keyscan_take(r, &sweep->scan, reply, &sweep->names))
-        return problem_reply(r, reply);
+        return refuse_step(r, sweep, reply);
     if (sweep->names->integer == 0 && keyscan_is_over(&sweep->scan))
         return answer(r, sweep);
     return sweep_on(r, sweep);
@@ -177,11 +197,9 @@ enum step cache_clear_plan(struct request *r) {
 
 enum step cache_clear_finish(struct request *r) {
     struct sweep *sweep = r->job;
-    if (r->call.error != OK)
-        return problem_call_failed(r);
-    if (sweep->tag.n > 0)
-        return finish_tag(r, sweep);
     if (sweep->scan.pattern.n > 0)
         return finish_step(r, sweep);
-    return finish_flush(r, sweep);
+    if (r->call.error != OK)
+        return problem_call_failed(r);
+    return sweep->tag.n > 0 ? finish_tag(r, sweep) : finish_flush(r, sweep);
 }
