@@ -1,5 +1,5 @@
-/* DELETE /cache: everything, a prefix, a tag; what is refused before anything is deleted, and what is
- * said when only some of it may be. */
+/* DELETE /cache: everything, a prefix, a tag; what is refused before anything is deleted, and what
+ * is said when only some of it may be. */
 #include "units.h"
 
 #include <stdio.h>

@@ -122,10 +122,25 @@ END_TEST
 
 START_TEST(parameters_that_are_none_are_refused) {
     static const char *const queries[] = {
-        "limit=0",     "limit=1001",        "limit=-1",  "limit=1.0",         "limit=01",
-        "limit=",      "limit",             "limit=x",   "limit=1&limit=1",   "cursor=x",
-        "cursor=-1",   "cursor=01",         "cursor=1x", "cursor=0&cursor=0", "prefix=%0A",
-        "prefix=%FF",  "prefix=a&prefix=a", "prefix=%",  "limit=99999999999999999999",
+        "limit=0",
+        "limit=1001",
+        "limit=-1",
+        "limit=1.0",
+        "limit=01",
+        "limit=",
+        "limit",
+        "limit=x",
+        "limit=1&limit=1",
+        "cursor=x",
+        "cursor=-1",
+        "cursor=01",
+        "cursor=1x",
+        "cursor=0&cursor=0",
+        "prefix=%0A",
+        "prefix=%FF",
+        "prefix=a&prefix=a",
+        "prefix=%",
+        "limit=99999999999999999999",
         "cursor=18446744073709551616",
     };
     for (size_t i = 0; i < COUNT_OF(queries); i++) {
@@ -140,8 +155,8 @@ START_TEST(parameters_that_are_none_are_refused) {
 END_TEST
 
 START_TEST(parameters_may_be_empty_or_others) {
-    static const char *const queries[] = {
-        "", "?", "?prefix=", "?prefix", "?cursor=", "?cursor=0", "?limit=100", "?x=%FF&y"};
+    static const char *const queries[] = {"",         "?",         "?prefix=",   "?prefix",
+                                          "?cursor=", "?cursor=0", "?limit=100", "?x=%FF&y"};
     for (size_t i = 0; i < COUNT_OF(queries); i++) {
         char target[64];
         (void)snprintf(target, sizeof(target), "/keys%s", queries[i]);
