@@ -24,8 +24,8 @@ struct sweep {
     uint64_t deleted;
     const struct reply *names; /* the array that the last SCAN found; NULL: none yet */
     unsigned unlinks;          /* commands of the present round, before its SCAN */
-    bool whole;       /* everything: the answer is another one */
-    bool scans;       /* the present round has a SCAN */
+    bool whole;                /* everything: the answer is another one */
+    bool scans;                /* the present round has a SCAN */
 };
 
 static enum step answer(struct request *r, const struct sweep *sweep) {
@@ -88,10 +88,8 @@ static void append_unlinks(struct request *r, struct sweep *sweep) {
     size_t n = 1;
     sweep->unlinks = 0;
     for (int64_t i = 1; i <= sweep->names->integer; i++) {
-        if (sweep->names[i].type == REPLY_STRING)
-            args[n++] = replies_bytes(&r->call.previous, &sweep->names[i]);
-        bool last = i == sweep->names->integer;
-        if (n == 1 || (n < 1 + UNLINK_NAMES && !last))
+        args[n++] = replies_bytes(&r->call.previous, &sweep->names[i]);
+        if (n < 1 + UNLINK_NAMES && i < sweep->names->integer)
             continue;
         store_append(r->service->store, &r->call, args, n);
         sweep->unlinks++;

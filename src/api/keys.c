@@ -68,9 +68,8 @@ enum step keys_plan(struct request *r) {
         return problem(r, E_OUT_OF_MEMORY, NULL);
     *listing = (struct listing){0};
     r->job = listing;
-    const struct query_wanted wanted[] = {{SLICE("prefix"), &listing->prefix},
-                                          {SLICE("cursor"), &cursor},
-                                          {SLICE("limit"), &limit}};
+    const struct query_wanted wanted[] = {
+        {SLICE("prefix"), &listing->prefix}, {SLICE("cursor"), &cursor}, {SLICE("limit"), &limit}};
     enum error e = query_read(r->query, false, wanted, 3, &decoded);
     if (e == OK && !arena_adopt(&r->arena, &decoded))
         e = E_OUT_OF_MEMORY;
@@ -142,8 +141,7 @@ enum step keys_finish(struct request *r) {
     if (!keyscan_take(r, &listing->scan, reply, &names))
         return problem_reply(r, reply);
     for (int64_t i = 1; i <= names->integer; i++)
-        if (names[i].type == REPLY_STRING)
-            put_key(r, listing, replies_bytes(&r->call.replies, &names[i]));
+        put_key(r, listing, replies_bytes(&r->call.replies, &names[i]));
     bool enough = listing->found >= listing->limit || listing->steps == STEPS_MAX;
     if (enough || keyscan_is_over(&listing->scan) || r->peer_gone)
         return answer(r, listing);

@@ -35,10 +35,11 @@ enum error keyscan_begin(struct keyscan *scan, struct slice cursor) {
     return OK;
 }
 
-void keyscan_append(struct request *r, const struct keyscan *scan, unsigned count, bool strings_only) {
+void keyscan_append(struct request *r, const struct keyscan *scan, unsigned count,
+                    bool strings_only) {
     char digits[DECIMAL_MAX];
-    struct slice args[8] = {SLICE("SCAN"), keyscan_cursor(scan), SLICE("COUNT"),
-                            {digits, decimal_put(digits, count)}};
+    struct slice args[8] = {
+        SLICE("SCAN"), keyscan_cursor(scan), SLICE("COUNT"), {digits, decimal_put(digits, count)}};
     size_t n = 4;
     if (scan->pattern.n > 1) {
         args[n++] = SLICE("MATCH");
@@ -52,11 +53,14 @@ void keyscan_append(struct request *r, const struct keyscan *scan, unsigned coun
 }
 
 bool keyscan_take(struct request *r, struct keyscan *scan, const struct reply *reply,
-               const struct reply **names) {
+                  const struct reply **names) {
     if (reply->type != REPLY_ARRAY || reply->integer != 2 || reply[1].type != REPLY_STRING ||
         reply[2].type != REPLY_ARRAY)
         return false;
     *names = reply + 2;
+    for (int64_t i = 1; i <= (*names)->integer; i++)
+        if ((*names)[i].type != REPLY_STRING)
+            return false;
     struct slice cursor = replies_bytes(&r->call.replies, reply + 1);
     return cursor.n > 0 && keyscan_begin(scan, cursor) == OK;
 }

@@ -21,11 +21,13 @@ struct slice keyscan_pattern(struct request *r, struct slice prefix);
 LARDER_MUST_CHECK enum error keyscan_begin(struct keyscan *scan, struct slice cursor);
 
 /* Appends one SCAN that looks at about `count` names. */
-void keyscan_append(struct request *r, const struct keyscan *scan, unsigned count, bool strings_only);
+void keyscan_append(struct request *r, const struct keyscan *scan, unsigned count,
+                    bool strings_only);
 
-/* Takes its reply: the cursor moves on, `*names` is the array of names. False: it makes no sense. */
+/* Takes its reply: the cursor moves on, `*names` is the array of names, strings all. False: it
+ * makes no sense. */
 bool keyscan_take(struct request *r, struct keyscan *scan, const struct reply *reply,
-               const struct reply **names);
+                  const struct reply **names);
 
 /* All has been seen. */
 bool keyscan_is_over(const struct keyscan *scan);

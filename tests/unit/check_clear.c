@@ -181,14 +181,6 @@ START_TEST(last_command_may_be_full) {
 }
 END_TEST
 
-START_TEST(names_that_are_none_are_passed_over) {
-    ck_assert_int_eq(start("/cache?prefix=u:"), STEP_WAIT);
-    turn(SCAN("0"), "[2\n$1\n[3\n:5\n$u:1\n_");
-    turn("UNLINK u:1\n" SCAN("1"), ":1\n[2\n$7\n[1\n_");
-    last_turn(SCAN("7"), "[2\n$0\n[0", "200 {\"deleted\":1,\"timestamp\":\"~\"}");
-}
-END_TEST
-
 START_TEST(nobody_waits_any_more) {
     ck_assert_int_eq(start("/cache?prefix=u:"), STEP_WAIT);
     turn(SCAN("0"), "[2\n$17\n[1\n$u:1");
@@ -219,6 +211,7 @@ static const struct {
     {{"-ERR strange"}, E_BACKEND_ERROR, "not-applied", false},
     {{":1"}, E_BACKEND_ERROR, "not-applied", true},
     {{"[2\n$x\n[0"}, E_BACKEND_ERROR, "not-applied", true},
+    {{"[2\n$0\n[1\n_"}, E_BACKEND_ERROR, "not-applied", true},
     {{"[2\n$5\n[1\n$u:1", "-READONLY x\n-READONLY x"}, E_BACKEND_READONLY, "not-applied", false},
     {{"[2\n$5\n[1\n$u:1", "-ERR strange\n-ERR strange"}, E_BACKEND_ERROR, "unknown", false},
     {{"[2\n$5\n[1\n$u:1", "+OK\n[2\n$0\n[0"}, E_BACKEND_ERROR, "unknown", true},
@@ -399,7 +392,6 @@ Suite *suite_clear(void) {
     tcase_add_test(t, prefix_is_literal);
     tcase_add_test(t, many_names_take_several_commands);
     tcase_add_test(t, last_command_may_be_full);
-    tcase_add_test(t, names_that_are_none_are_passed_over);
     tcase_add_test(t, nobody_waits_any_more);
     tcase_add_test(t, client_may_want_little_back);
     tcase_add_loop_test(t, steps_may_fail, 0, COUNT_OF(failures));

@@ -96,7 +96,7 @@ END_TEST
 START_TEST(names_that_are_no_keys_are_left_out) {
     ck_assert_int_eq(start("/keys"), STEP_WAIT);
     last_turn("SCAN 0 COUNT 100 TYPE string\n",
-              "[2\n$0\n[11\n$a\n$\\xfftag:a\n$\n$a//b\n$/a\n$..\n$a\\n\n$\\0\n:5\n_\n$z",
+              "[2\n$0\n[9\n$a\n$\\xfftag:a\n$\n$a//b\n$/a\n$..\n$a\\n\n$\\0\n$z",
               "200 {\"keys\":[\"a\",\"z\"],\"cursor\":null}");
 }
 END_TEST
@@ -191,6 +191,7 @@ START_TEST(step_that_fails_fails_the_page) {
         {"-ERR strange", "{\"type\":\"/errors/backend-error\",", false},
         {"+OK", "{\"type\":\"/errors/backend-error\",", true},
         {"[2\n$0\n$a", "{\"type\":\"/errors/backend-error\",", true},
+        {"[2\n$0\n[2\n$b\n:5", "{\"type\":\"/errors/backend-error\",", true},
         {"[2\n$0x\n[0", "{\"type\":\"/errors/backend-error\",", true},
         {"[1\n$0", "{\"type\":\"/errors/backend-error\",", true},
     };
