@@ -10,8 +10,8 @@
  * it here, and then has a script in Redis write only if the entry is still the one that was read
  * (redis/scripts/guard.lua); it starts over, so many times, if it is not.
  *
- * An entry that carries a tag whose nonce is another by now, or gone, is dead: it does not exist for
- * anybody.
+ * An entry that carries a tag whose nonce is another by now, or gone, is dead: it does not exist
+ * for anybody.
  */
 #ifndef LARDER_CACHE_OP_H
 #define LARDER_CACHE_OP_H
@@ -67,11 +67,11 @@ struct op {
     bool probes;         /* asks for OP_PROBE_BYTES first, and for more only if there is more */
 
     /* What came of it. */
-    enum error error;     /* OK; E_KEY_NOT_FOUND; E_PRECONDITION_FAILED; any that stands for itself */
-    bool outcome_unknown; /* with an error: something may have been written */
-    bool distrust;        /* a reply made no sense: see store_distrust */
-    bool not_modified;    /* OP_READ: if_none_match holds the entity tag */
-    struct entry found;   /* the entry: as it is read, or as it is now */
+    enum error error; /* OK; E_KEY_NOT_FOUND; E_PRECONDITION_FAILED; any that stands for itself */
+    bool outcome_unknown;        /* with an error: something may have been written */
+    bool distrust;               /* a reply made no sense: see store_distrust */
+    bool not_modified;           /* OP_READ: if_none_match holds the entity tag */
+    struct entry found;          /* the entry: as it is read, or as it is now */
     char etag[ENTRY_ETAG_BYTES]; /* of `found`; also with E_PRECONDITION_FAILED if there is one */
     bool has_etag;
     int64_t left;  /* milliseconds until it ends; -1: it does not */

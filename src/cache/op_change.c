@@ -51,8 +51,8 @@ void op_append_prepare(struct op *op, struct op_context *context) {
     script_begin(&script, SCRIPT_tags, op->whole_scripts);
     for (size_t i = 0; i < op->entry.tag_count; i++)
         script_key(&script, op_tag_name(context->arena, context->config, op->entry.tags[i].name));
-    script_arg(&script, op->expiry > 0 ? number_put(&life, op->expiry + TAG_SLACK_MS)
-                                       : (struct slice){0});
+    script_arg(&script,
+               op->expiry > 0 ? number_put(&life, op->expiry + TAG_SLACK_MS) : (struct slice){0});
     for (size_t i = 0; i < op->entry.tag_count; i++) {
         if (entry_make_nonce(nonces[i]) != OK)
             context->arena->failed = true; /* ends the operation when the replies come */
@@ -68,8 +68,7 @@ static bool take_nonces(struct op *op, struct op_context *context, const struct 
         return false;
     for (size_t i = 0; i < op->entry.tag_count; i++, nonce++) {
         tags[i].name = op->entry.tags[i].name;
-        tags[i].nonce =
-            arena_copy(context->arena, replies_bytes(&context->call->replies, nonce));
+        tags[i].nonce = arena_copy(context->arena, replies_bytes(&context->call->replies, nonce));
     }
     op->entry.tags = tags;
     return true;
@@ -156,8 +155,7 @@ void op_append_add(struct op *op, struct op_context *context) {
     script_key(&script, op->name);
     script_arg(&script, (struct slice){by, integer_put(by, op->by)});
     script_arg(&script, (struct slice){first, integer_put(first, sum)});
-    script_arg(&script,
-               op->expiry > 0 ? number_put(&expiry, op->expiry) : (struct slice){0});
+    script_arg(&script, op->expiry > 0 ? number_put(&expiry, op->expiry) : (struct slice){0});
     script_send(&script, context->store, context->call);
 }
 
@@ -250,8 +248,8 @@ static bool change_count(struct op *op, struct op_context *context) {
     if (e != OK)
         return op_done(op, e);
     char digits[INTEGER_TEXT_MAX];
-    struct slice body = arena_copy(context->arena,
-                                   (struct slice){digits, integer_put(digits, value)});
+    struct slice body =
+        arena_copy(context->arena, (struct slice){digits, integer_put(digits, value)});
     context->keep_replies = true;
     if (!op->alive)
         op->entry.body = body;
@@ -301,8 +299,8 @@ void op_append_guard(struct op *op, struct op_context *context) {
     script_key(&script, op->name);
     for (size_t i = 0; i < tags; i++)
         script_key(&script, op_tag_name(context->arena, context->config, op->found.tags[i].name));
-    script_arg(&script, op->exists ? (struct slice){op->digest, sizeof(op->digest)}
-                                   : (struct slice){0});
+    script_arg(&script,
+               op->exists ? (struct slice){op->digest, sizeof(op->digest)} : (struct slice){0});
     script_arg(&script, slice_of(op->action));
     script_arg(&script, guard_expiry(op, &expiry));
     script_arg(&script, guard_life(op, &life));

@@ -10,7 +10,7 @@
  * is a key, GET has the last word.
  */
 enum { BODY_MAX = 8 << 20, NO_EXPIRY = -1, NO_KEY = -2 /* PTTL's special answers */ };
-#define READ_LAST "8404992" /* index of the last byte: one more than body and header can have */
+#define READ_LAST  "8404992" /* index of the last byte: one more than body and header can have */
 #define PROBE_LAST "16383"
 _Static_assert(BODY_MAX + ENTRY_HEADER_MAX == 8404992 && OP_PROBE_BYTES == 16384, "indexes");
 

@@ -28,8 +28,8 @@ bool op_done(struct op *op, enum error e);
 /* Sets the next step. */
 bool op_next(struct op *op, enum op_phase phase);
 
-/* Redis's reply is an error, or makes no sense: ends the operation, or has the step done again if it
- * is only that a script is missing. */
+/* Redis's reply is an error, or makes no sense: ends the operation, or has the step done again if
+ * it is only that a script is missing. */
 bool op_refused(struct op *op, const struct op_context *context, const struct reply *reply);
 
 /* The conditions hold: works out what to write of op->found, and goes on to OP_GUARD. */
