@@ -493,7 +493,7 @@ def test_batch_scheduling(new_redis: NewRedis, new_larder: NewLarder) -> None:
     conf.write_text("")
     larder.options["config"] = conf
     larder.start()
-    assert policies() == {os.SCHED_BATCH}
+    eventually(lambda: policies() == {os.SCHED_BATCH}, what="every worker has set itself up")
     assert os.sched_getscheduler(larder.pid) == os.SCHED_OTHER, "the master is in no hurry, ever"
     conf.write_text("batch_scheduling = no\n")
     larder.signal(signal.SIGHUP)
