@@ -53,7 +53,7 @@ T = TypeVar("T")
 class Dice:
     """A source of random pieces; the same seed gives the same."""
 
-    def __init__(self, seed: int) -> None:
+    def __init__(self, seed: str) -> None:
         self.random = random.Random(seed)
 
     def maybe(self, percent: float) -> bool:

@@ -62,7 +62,7 @@ class Walk:
         self.counts: Counter[tuple[str, int]] = Counter()  # answers, by act and status
         self.slowest = 0.0, ""  # answer, in seconds
         self._act = ""
-        self._dice = Dice(seed)
+        self._dice = Dice(f"{seed} {variant}")
         self._etags = Etags()
         self._model = Model(self._etags, int(environment.get("DEFAULT_TTL", "3600")),
                             "LARDER_CLIENT_CACHING" in environment)
