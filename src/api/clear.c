@@ -89,8 +89,12 @@ static enum step fail(struct request *r, const struct sweep *sweep, enum error e
 static enum step fail_reply(struct request *r, const struct sweep *sweep,
                             const struct reply *reply) {
     enum error e = reply_error(&r->call.replies, reply);
-    enum step step = problem_reply(r, reply);
-    return sweep->deleted > 0 ? fail(r, sweep, e != OK ? e : E_BACKEND_ERROR, true) : step;
+    bool strange = e == OK || e == E_BACKEND_ERROR;
+    /* The first UNLINK did nothing if Redis says so, but there may be others. */
+    bool unlinked = sweep->unlinks > (strange ? 0 : 1);
+    if (e == OK)
+        store_distrust(r->service->store, r->service->now);
+    return problem_outcome(r, strange ? E_BACKEND_ERROR : e, sweep->deleted > 0 || unlinked);
 }
 
 /* UNLINKs the names that the last SCAN found; they are in the call's previous replies. */
@@ -98,10 +102,8 @@ static void append_unlinks(struct request *r, struct sweep *sweep) {
     struct slice args[1 + UNLINK_NAMES] = {SLICE("UNLINK")};
     size_t n = 1;
     for (int64_t i = 1; i <= sweep->names->integer; i++) {
-        if (sweep->names[i].type == REPLY_STRING)
-            args[n++] = replies_bytes(&r->call.previous, &sweep->names[i]);
-        bool last = i == sweep->names->integer;
-        if (n == 1 || (n < 1 + UNLINK_NAMES && !last))
+        args[n++] = replies_bytes(&r->call.previous, &sweep->names[i]);
+        if (n < 1 + UNLINK_NAMES && i < sweep->names->integer)
             continue;
         store_append(r->service->store, &r->call, args, n);
         sweep->unlinks++;

@@ -93,13 +93,15 @@ function layout(node, indent, before) {
   return [node.open, parts, "\n" + indent, node.close].flat(Infinity);
 }
 
+// As it is if it is no JSON, or more of it than anybody reads.
 function pretty(text) {
   try {
+    if (text.length > 20000) return [text];
     JSON.parse(text);
+    return layout(parse(text), "", 0);
   } catch {
     return [text];
   }
-  return layout(parse(text), "", 0);
 }
 
 // --- the document ----------------------------------------------------------------------------------
@@ -257,12 +259,13 @@ function quote(text) {
 }
 
 function curl(request) {
+  const headers = request.headers || {};
   const method = request.method === "GET" ? "" : ` -X ${request.method}`;
   const parts = [`curl -i${method} ${quote(base + request.target.slice(1))}`];
-  for (const [name, value] of Object.entries(request.headers || {}))
+  for (const [name, value] of Object.entries(headers))
     parts.push(`-H ${quote(`${name}: ${value}`)}`);
   // Without one given, curl and browsers make up a type.
-  if (request.body && !request.headers["Content-Type"]) parts.push("-H 'Content-Type:'");
+  if (request.body && !headers["Content-Type"]) parts.push("-H 'Content-Type:'");
   if (request.body) parts.push(`--data-raw ${quote(request.body)}`);
   else if (request.method === "POST") parts.push("-H 'Content-Length: 0'");
   return parts.join(" \\\n  ");
@@ -378,19 +381,26 @@ function show(place, ...children) {
   place.replaceChildren(...present(children));
 }
 
-async function send(request, place) {
-  const started = performance.now();
+function make(request) {
+  return fetch(base + request.target.slice(1), {
+    method: request.method,
+    headers: request.headers,
+    body: request.body ? new Blob([request.body]) : undefined,
+    cache: "no-store",
+    redirect: "manual",
+  });
+}
+
+// Makes the requests that come first, then the one whose answer is shown.
+async function send(before, request, place) {
   try {
-    const answer = await fetch(base + request.target.slice(1), {
-      method: request.method,
-      headers: request.headers,
-      body: request.body ? new Blob([request.body]) : undefined,
-      cache: "no-store",
-      credentials: "same-origin",
-      redirect: "manual",
-    });
-    const text = await answer.text();
+    for (const one of before) await make(one);
+    const started = performance.now();
+    const answer = await make(request);
+    const bytes = await answer.blob();
     const taken = performance.now() - started;
+    const readable = /^text\/|json|xml/.test(bytes.type);
+    const text = readable ? pretty(await bytes.text()) : `${bytes.size} bytes`;
     const head = [...answer.headers].map(([name, value]) => `${name}: ${value}`).join("\n");
     show(
       place,
@@ -400,7 +410,7 @@ async function send(request, place) {
         statusLine(answer.status, answer.statusText),
         h("span", { class: "soft" }, ` in ${taken.toFixed(taken < 10 ? 1 : 0)} ms`),
       ),
-      h("pre", {}, h("span", { class: "head" }, head), text ? ["\n\n", pretty(text)] : ""),
+      h("pre", {}, h("span", { class: "head" }, head), bytes.size ? ["\n\n", text] : ""),
     );
   } catch (error) {
     show(place, h("p", { class: "s4" }, `The request was not answered: ${error.message}`));
@@ -432,8 +442,14 @@ function exampleView(path, method, parameters, operation) {
     form.pristine = false;
     refresh();
   });
+  const first = h("input", { id: `${operation.operationId}.first`, type: "checkbox" });
+  const offer = h("label", { class: "first" }, first, " make the requests above first");
+  let given = [];
   const choose = (example) => {
     form.fill(example);
+    given = example.given.filter((one) => typeof one !== "string");
+    offer.hidden = !given.length;
+    first.checked = false;
     refresh();
     show(seen);
     show(before, givenView(example.given));
@@ -465,7 +481,8 @@ function exampleView(path, method, parameters, operation) {
   const run = (event) => {
     event.preventDefault();
     const all = operation.operationId === "cache_clear" && !form.request().target.includes("?");
-    if (!all || confirm("Delete every entry?")) send(form.request(), seen);
+    if (!all || confirm("Delete every entry?"))
+      send(first.checked ? given : [], form.request(), seen);
   };
   const attempt = h(
     "form",
@@ -475,12 +492,7 @@ function exampleView(path, method, parameters, operation) {
         event.key === "Enter" && (event.ctrlKey || event.metaKey) && attempt.requestSubmit(),
     },
     form.view(),
-    h(
-      "div",
-      { class: `send ${method}` },
-      h("button", { type: "submit" }, "Send"),
-      h("span", { class: "soft" }, "to this service"),
-    ),
+    h("div", { class: `send ${method}` }, h("button", { type: "submit" }, "Send"), offer),
     seen,
   );
   choose(examples[0]);

@@ -142,8 +142,7 @@ enum step keys_finish(struct request *r) {
     if (!keyscan_take(&listing->scan, &r->call.replies, reply, &names))
         return problem_reply(r, reply);
     for (int64_t i = 1; i <= names->integer; i++)
-        if (names[i].type == REPLY_STRING)
-            put_key(r, listing, replies_bytes(&r->call.replies, &names[i]));
+        put_key(r, listing, replies_bytes(&r->call.replies, &names[i]));
     bool enough = listing->found >= listing->limit || listing->steps == STEPS_MAX;
     if (enough || keyscan_is_over(&listing->scan) || r->peer_gone)
         return answer(r, listing);

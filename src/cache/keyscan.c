@@ -59,6 +59,9 @@ bool keyscan_take(struct keyscan *scan, const struct replies *replies, const str
         reply[2].type != REPLY_ARRAY)
         return false;
     *names = reply + 2;
+    for (int64_t i = 1; i <= (*names)->integer; i++)
+        if ((*names)[i].type != REPLY_STRING)
+            return false;
     struct slice cursor = replies_bytes(replies, reply + 1);
     return cursor.n > 0 && keyscan_begin(scan, cursor) == OK;
 }

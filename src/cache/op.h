@@ -54,8 +54,8 @@ struct op_context {
     const struct config *config;
     struct turns *turns; /* among this worker's operations */
     int64_t now;         /* clock_monotonic */
-    bool keep_replies; /* set by op_take: the replies' bytes are needed on: see op_keep_replies */
-    bool starts_over;  /* set by op_take: nothing that it found so far is needed any more */
+    bool keep_replies;   /* set by op_take: the replies' bytes are needed on: see op_keep_replies */
+    bool starts_over;    /* set by op_take: nothing that it found so far is needed any more */
 };
 
 struct op {

@@ -26,7 +26,7 @@ struct service {
     struct store *store;
     const struct route_table *routes;
     struct turns turns; /* among this worker's operations */
-    int64_t now; /* clock_monotonic, read once a turn */
+    int64_t now;        /* clock_monotonic, read once a turn */
 };
 
 /* Header fields that only some handlers look at; p is NULL if absent. */

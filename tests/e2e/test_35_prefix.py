@@ -205,7 +205,8 @@ def test_eviction_settings(new_redis: NewRedis, new_larder: NewLarder, env: dict
 
 PLAIN = [("PUT", "/cache/a", b'{"value":1}'), ("GET", "/cache/a", b""),
          ("PUT", "/raw/b", b"x"), ("GET", "/raw/b", b""), ("GET", "/keys", b""),
-         ("DELETE", "/cache?prefix=b", b""), ("DELETE", "/cache?tag=t", b""), ("GET", "/stats", b"")]
+         ("DELETE", "/cache?prefix=b", b""), ("DELETE", "/cache?tag=t", b""),
+         ("GET", "/stats", b"")]
 REFUSED = [("DELETE", "/cache/a", b""), ("POST", "/counters/n", b""),
            ("PUT", "/cache/t", b'{"value":1,"tags":["t"]}'),
            ("PUT", "/cache/i", b'{"value":1,"idle":5}')]

@@ -20,8 +20,9 @@ from checks import check_timestamp
 from harness import FRONTS, SRCDIR, Larder, Redis, Stack, alive, eventually
 from load import Load
 
-ROUTES = ("cache_get", "cache_put", "cache_delete", "cache_clear", "stats", "health",
-          "health_live", "health_ready", "metrics", "index", "other")
+ROUTES = ("cache_get", "cache_put", "cache_patch", "cache_delete", "cache_clear", "raw_get", "raw_put",
+          "raw_delete", "counter", "batch", "keys", "stats", "health", "health_live", "health_ready",
+          "metrics", "openapi", "docs", "index", "other")
 
 
 @pytest.fixture
@@ -108,7 +109,10 @@ def test_requests_by_route_and_class(larder: Larder) -> None:
              ("DELETE", "/cache/a", b""),
              ("DELETE", "/cache/a", b""), ("DELETE", "/cache", b""), ("GET", "/health", b""),
              ("GET", "/health/live", b""), ("GET", "/", b""), ("GET", "/metrics", b""),
-             ("GET", "/unknown", b""), ("POST", "/cache/a", b"")]
+             ("GET", "/unknown", b""), ("POST", "/cache/a", b""),
+             ("PUT", "/raw/a", b"x"), ("GET", "/raw/a", b""), ("DELETE", "/raw/a", b""),
+             ("GET", "/raw/a", b""), ("PATCH", "/cache/a", b'{"ttl":5}'),
+             ("POST", "/counters/a", b""), ("POST", "/batch", b"{}"), ("GET", "/keys", b"")]
     for method, target, body in asked:
         larder.fastcgi(method, target, body)
     after = larder.stats()["requests"]["by_route"]
@@ -122,7 +126,10 @@ def test_requests_by_route_and_class(larder: Larder) -> None:
     assert grown("cache_get") == {"2xx": 2, "4xx": 1}
     assert grown("cache_delete") == {"2xx": 1, "4xx": 1}
     assert grown("cache_clear") == {"2xx": 1}
-    for route in ("health", "health_live", "index", "metrics", "stats"):
+    assert grown("raw_get") == {"2xx": 1, "4xx": 1}
+    assert grown("cache_patch") == grown("batch") == {"4xx": 1}
+    for route in ("health", "health_live", "index", "metrics", "stats", "raw_put", "raw_delete",
+                  "counter", "keys"):
         assert grown(route) == {"2xx": 1}, route
     assert grown("other") == {"4xx": 2}
 

@@ -433,7 +433,7 @@ def test_error_replies(relay: Relay, new_larder: NewLarder, text: bytes, status:
                        slug: str) -> None:
     """Each of Redis's errors has its status; its text goes to the log only; others are served."""
     def fail(link: Link, args: list[bytes], reply: bytes) -> bool:
-        if len(args) > 1 and args[1].startswith(b"bad"):
+        if any(arg.startswith(b"bad") for arg in args[1:4]):  # a script's key comes third
             reply = b"-" + text + b"\r\n"
         return link.send(reply)
 

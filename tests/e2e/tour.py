@@ -31,7 +31,8 @@ def change_entries(larder: Larder) -> None:
         assert larder.fastcgi("HEAD", f"/raw/{key}").status == 200, key
     for key, patch in (("plain", b'{"value":{"b":2}}'), ("tagged", b'{"value":{"b":2}}'),
                        ("tagged", b'{"ttl":2000}'), ("tagged", b'{"ttl":null}'),
-                       ("plain", b'{"ttl":70}'), ("plain", b'{"ttl":null}'), ("idle", b'{"ttl":9}')):
+                       ("plain", b'{"ttl":70}'), ("plain", b'{"ttl":null}'),
+                       ("idle", b'{"ttl":9}')):
         answer = larder.fastcgi("PATCH", f"/cache/{key}", patch, CONTENT_TYPE=MERGE)
         assert answer.status == 200, (key, patch, answer)
     batch = larder.fastcgi("POST", "/batch", b'{"operations":[{"method":"GET","key":"tagged"},'

@@ -159,12 +159,13 @@ START_TEST(reply_moves_the_cursor_on) {
 END_TEST
 
 START_TEST(replies_that_make_no_sense_are_not_taken) {
+    enum { NODES_MAX = 5 };
     static const struct {
         struct {
             enum reply_type type;
             int64_t integer;
             const char *text;
-        } nodes[3];
+        } nodes[NODES_MAX];
     } rows[] = {
         {{{REPLY_ERROR, 0, "ERR no"}}},
         {{{REPLY_STRING, 0, "0"}}},
@@ -177,6 +178,12 @@ START_TEST(replies_that_make_no_sense_are_not_taken) {
         {{{REPLY_ARRAY, 2, ""}, {REPLY_STRING, 0, "0"}, {REPLY_NIL, 0, ""}}},
         {{{REPLY_ARRAY, 2, ""}, {REPLY_STRING, 0, ""}, {REPLY_ARRAY, 0, ""}}},
         {{{REPLY_ARRAY, 2, ""}, {REPLY_STRING, 0, "x"}, {REPLY_ARRAY, 0, ""}}},
+        {{{REPLY_ARRAY, 2, ""}, {REPLY_STRING, 0, "0"}, {REPLY_ARRAY, 1, ""}, {REPLY_NIL, 0, ""}}},
+        {{{REPLY_ARRAY, 2, ""},
+          {REPLY_STRING, 0, "0"},
+          {REPLY_ARRAY, 2, ""},
+          {REPLY_STRING, 0, "a"},
+          {REPLY_INTEGER, 5, ""}}},
         {{{REPLY_ARRAY, 2, ""}, {REPLY_STRING, 0, "18446744073709551616"}, {REPLY_ARRAY, 0, ""}}},
     };
     for (size_t i = 0; i < COUNT_OF(rows); i++) {
@@ -184,7 +191,7 @@ START_TEST(replies_that_make_no_sense_are_not_taken) {
         const struct reply *names;
         struct reply *reply = NULL;
         call_reset(&rig.request.call);
-        for (size_t j = 0; j < 3 && rows[i].nodes[j].text != NULL; j++)
+        for (size_t j = 0; j < NODES_MAX && rows[i].nodes[j].text != NULL; j++)
             reply = put(rows[i].nodes[j].type, rows[i].nodes[j].integer, rows[i].nodes[j].text);
         ck_assert_msg(!keyscan_take(&scan, &rig.request.call.replies, reply, &names), "row %zu", i);
         ck_assert(slice_eq(keyscan_cursor(&scan), SLICE("7")));

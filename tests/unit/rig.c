@@ -17,7 +17,11 @@
 #include "base/log.h"
 #include "commands.h"
 
-enum { ROWS = SEGMENT_FIRST_WORKER_ROW + RIG_WORKERS, TEXT_MAX = 65536 };
+enum {
+    ROWS = SEGMENT_FIRST_WORKER_ROW + RIG_WORKERS,
+    TEXT_MAX = 65536,
+    COMMANDS_MAX = 1 << 18,
+};
 
 static struct segment *new_segment(int64_t started) {
     size_t bytes = sizeof(struct segment) + ROWS * sizeof(struct stats_row);
@@ -125,7 +129,7 @@ void rig_hang_up(struct rig *rig) {
 }
 
 const char *rig_commands(struct rig *rig) {
-    static char bytes[TEXT_MAX];
+    static char bytes[COMMANDS_MAX];
     store_flush(rig->service.store, rig->service.now);
     ssize_t n = read(rig->peer, bytes, sizeof(bytes));
     struct slice rest = {bytes, n > 0 ? (size_t)n : 0};
