@@ -13,7 +13,8 @@ from rawhttp import Header
 
 KEYS = ("a", "a/b", "user:1", "user:2", "é", "e\u0301", "日本/語", "with space", "100%+1", "q?x=1&y#z",
         "*[x]?\\^", '"quote"~.-_')
-PREFIXES = ("a", "user:", "user:2", "é", "日本/", "with ", "100%+", "q?", "*", "*[x]?\\", "none", "bad")
+PREFIXES = ("a", "user:", "user:2", "é", "日本/", "with ", "100%+", "q?", "*", "*[x]?\\", "none",
+            "bad")
 TAGS = ("red", "a b", 'q"\\', "größe", "product-7")
 
 _SCALARS = ("null", "true", "false", "0", "-0", "1", "1.0", "-7", "1e400", "1E+2",
@@ -21,7 +22,7 @@ _SCALARS = ("null", "true", "false", "0", "-0", "1", "1.0", "-7", "1e400", "1E+2
             '"\\ud83d\\ude00"', '"\\u0000"')
 _INTEGERS = ("0", "5", "-7", "41", "9223372036854775807", "9223372036854775800",
              "-9223372036854775808")
-# Above what a batch asks for at first, and above a FastCGI record.
+# Above what a batch asks for at first, and above a FastCGI record. A batch of these still fits.
 _LARGE = ('"' + "x" * 20000 + '"', '"' + "ü" * 35000 + '"', "[" + "1.50," * 4000 + "0]")
 _NAMES = ("a", "b", "c", "dé", "\\u0061", "")
 _BLANKS = ("", "", "", " ", "\n ", "\t")
@@ -36,7 +37,7 @@ TYPES = ("text/plain", "text/plain; charset=utf-8", "application/json", "image/p
 CODINGS = ("gzip", "br", "gzip, br")
 BYTES = (b"", b"text", "größe €".encode(), b"\x00\xff\xfe", b'{"a":1}', b"5", b"\0larder1 ",
          b'\0larder1 {"idle":0}\nx', b'\0larder1 {"type":"a/b"}\nx\xff', bytes(range(256)),
-         b"\xe2\x80\xa8\x7f\r\n\t", b"b" * 20000, bytes(70000))
+         b"\xe2\x80\xa8\x7f\r\n\t", b"b" * 20000, b"\xfe" * 70000)
 
 # What other programs write: text, JSON with white space around it, bytes, nothing, and what looks
 # like a header of larder's but is none.
@@ -52,7 +53,7 @@ T = TypeVar("T")
 class Dice:
     """A source of random pieces; the same seed gives the same."""
 
-    def __init__(self, seed: int) -> None:
+    def __init__(self, seed: str) -> None:
         self.random = random.Random(seed)
 
     def maybe(self, percent: float) -> bool:

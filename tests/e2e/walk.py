@@ -38,10 +38,13 @@ ACTS = {
     "read": 280, "put": 170, "put_raw": 80, "patch": 110, "delete": 60, "count": 80, "batch": 90,
     "put_back": 30, "invalidate": 15, "remove_prefix": 12, "clear": 3, "list_keys": 8,
     "refused": 40, "strange_path": 5, "foreign": 45, "evict_tag": 10, "forget_scripts": 10,
-    "expire": 20, "audit": 10,
+    "expire": 20, "sleep": 30, "audit": 10,
 }
 
 HISTORY_SHOWN = 25
+
+# What an entry has left when it was not read for long: less than any idle time.
+ASLEEP_S = 1000
 
 
 class Difference(Exception):
@@ -59,7 +62,7 @@ class Walk:
         self.counts: Counter[tuple[str, int]] = Counter()  # answers, by act and status
         self.slowest = 0.0, ""  # answer, in seconds
         self._act = ""
-        self._dice = Dice(seed)
+        self._dice = Dice(f"{seed} {variant}")
         self._etags = Etags()
         self._model = Model(self._etags, int(environment.get("DEFAULT_TTL", "3600")),
                             "LARDER_CLIENT_CACHING" in environment)
@@ -463,6 +466,17 @@ class Walk:
         """Redis loses larder's scripts, as at a restart."""
         self._note([], "redis: SCRIPT FLUSH")
         self._redis.ask("SCRIPT", "FLUSH")
+
+    def sleep(self) -> None:
+        """An entry with an idle time is as if nobody had read it for long."""
+        asleep = [key for key, entry in self._model.entries.items() if entry.idle]
+        if not asleep:
+            return
+        key = self._dice.pick(asleep)
+        self._note([key], f"redis: EXPIRE {key} {ASLEEP_S}")
+        before = time.time()
+        self._redis.ask("EXPIRE", self._name(key), ASLEEP_S)
+        self._model.entries[key].expiry = (before + ASLEEP_S, time.time() + ASLEEP_S)
 
     def expire(self) -> None:
         """An entry's time is over."""
