@@ -78,7 +78,8 @@ def relayed(request: pytest.FixtureRequest, new_redis: NewRedis, new_larder: New
     """A larderd of one worker with a relay in front of Redis, behind each web server in turn."""
     redis = new_redis()
     relay = Relay(redis.directory, redis.socket)
-    larder = new_larder(relay.path, workers=1).start()
+    # A machine that is busy must not make a fault of its own.
+    larder = new_larder(relay.path, workers=1, redis_timeout=5000).start()
     with new_front(request.param, larder).http() as http:
         yield http, larder, redis, relay
     larder.stop()
@@ -724,7 +725,7 @@ def test_deadline_in_the_second_round(relayed: tuple[Http, Larder, Redis, Relay]
 
     def hang(link: Link, args: list[bytes], reply: bytes) -> bool:
         if args[0] == b"SET" and args[1] == b"tagged":
-            time.sleep(1.0)
+            time.sleep(5.5)
         return link.send(reply)
 
     relay.rule = hang

@@ -90,7 +90,8 @@ def relayed(request: pytest.FixtureRequest, new_redis: NewRedis, new_larder: New
     """A larderd of one worker with a relay in front of Redis, behind each web server in turn."""
     redis = new_redis()
     relay = Relay(redis.directory, redis.socket)
-    larder = new_larder(relay.path, workers=1).start()
+    # A machine that is busy must not make a fault of its own.
+    larder = new_larder(relay.path, workers=1, redis_timeout=5000).start()
     with new_front(request.param, larder).http() as http:
         yield http, larder, redis, relay
     larder.stop()
