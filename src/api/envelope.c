@@ -246,8 +246,10 @@ static struct slice decode_base64(struct slice text, struct arena *arena, bool *
 }
 
 static enum error refuse_bytes(struct envelope_fault *fault) {
-    SAY(fault, "With \"encoding\" or \"content_type\" the value is a string: of base64 if the encoding "
-               "is \"base64\", else (\"utf-8\") of the text itself.");
+    SAY(fault,
+        "With \"encoding\" or \"content_type\" the value is a string: of base64 if the encoding "
+        "is \"base64\", else (\"utf-8\") of the text itself. Only with \"content_type\" there may "
+        "be a \"content_encoding\".");
     return E_SCHEMA_VIOLATION;
 }
 
@@ -274,6 +276,8 @@ static enum error get_bytes(const struct envelope *envelope, struct arena *arena
     bool typed = is_given(envelope->text[ENVELOPE_CONTENT_TYPE]);
     bool base64 = slice_eq(encoding, SLICE("\"base64\""));
     bool valid = base64 || !is_given(encoding) || slice_eq(encoding, SLICE("\"utf-8\""));
+    /* It would be lost: only bytes of a type have a coding. */
+    valid = valid && (typed || !is_given(envelope->text[ENVELOPE_CONTENT_ENCODING]));
     entry->is_json = false;
     if (base64)
         entry->body = decode_base64(text, arena, &valid);
@@ -306,7 +310,8 @@ enum error envelope_get_entry(const struct envelope *envelope, const struct conf
     if (e == OK)
         e = get_tags(envelope->text[ENVELOPE_TAGS], arena, &op->entry, fault);
     if (e == OK && (is_given(envelope->text[ENVELOPE_ENCODING]) ||
-                    is_given(envelope->text[ENVELOPE_CONTENT_TYPE])))
+                    is_given(envelope->text[ENVELOPE_CONTENT_TYPE]) ||
+                    is_given(envelope->text[ENVELOPE_CONTENT_ENCODING])))
         e = get_bytes(envelope, arena, &op->entry, fault);
     if (e == OK && arena_failed(arena))
         e = E_OUT_OF_MEMORY;
