@@ -30,16 +30,15 @@ static const struct slice member_names[ENVELOPE_MEMBERS] = {
 
 #define BIT(member) (1U << ENVELOPE_##member)
 #define ENTRY_MEMBERS                                                                              \
-    (BIT(VALUE) | BIT(TTL) | BIT(KEY) | BIT(TIMESTAMP) | BIT(ENCODING) | BIT(CONTENT_TYPE) |      \
+    (BIT(VALUE) | BIT(TTL) | BIT(KEY) | BIT(TIMESTAMP) | BIT(ENCODING) | BIT(CONTENT_TYPE) |       \
      BIT(CONTENT_ENCODING) | BIT(IDLE) | BIT(TAGS))
 
-const struct envelope_kind envelope_put = {
-    ENTRY_MEMBERS, "value, ttl, idle and tags", "a JSON object with a member \"value\""};
+const struct envelope_kind envelope_put = {ENTRY_MEMBERS, "value, ttl, idle and tags",
+                                           "a JSON object with a member \"value\""};
 const struct envelope_kind envelope_patch = {BIT(VALUE) | BIT(TTL), "value and ttl",
                                              "a JSON object with members to change"};
-const struct envelope_kind envelope_count = {BIT(BY) | BIT(INITIAL) | BIT(TTL),
-                                             "by, initial and ttl",
-                                             "a JSON object such as {\"by\": 1}"};
+const struct envelope_kind envelope_count = {
+    BIT(BY) | BIT(INITIAL) | BIT(TTL), "by, initial and ttl", "a JSON object such as {\"by\": 1}"};
 const struct envelope_kind envelope_batch = {BIT(OPERATIONS), "operations",
                                              "a JSON object with a member \"operations\""};
 const struct envelope_kind envelope_operation = {
@@ -224,7 +223,8 @@ static enum error get_tags(struct slice text, struct arena *arena, struct entry 
     }
     if (!valid) {
         SAY(fault,
-            "tags is an array of at most %d strings, each 1 to %d bytes without control characters.",
+            "tags is an array of at most %d strings, each 1 to %d bytes without control "
+            "characters.",
             ENTRY_TAGS_MAX, ENTRY_TAG_BYTES_MAX);
         return E_INVALID_TAG;
     }
@@ -268,7 +268,8 @@ static enum error get_type(const struct envelope *envelope, struct arena *arena,
     return E_SCHEMA_VIOLATION;
 }
 
-/* A value that is not itself: bytes, with a media type or, as other programs store them, without. */
+/* A value that is not itself: bytes, with a media type or, as other programs store them, without.
+ */
 static enum error get_bytes(const struct envelope *envelope, struct arena *arena,
                             struct entry *entry, struct envelope_fault *fault) {
     struct slice encoding = envelope->text[ENVELOPE_ENCODING];

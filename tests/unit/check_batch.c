@@ -453,23 +453,44 @@ START_TEST(values_of_an_earlier_round_are_still_theirs) {
 }
 END_TEST
 
+enum { LARGE = 8 << 20 };
+
+/* The answer has `n` large values, and then one that was too much. */
+static void check_cut(size_t n) {
+    const struct buf *body = &rig.request.response.body;
+    ck_assert_uint_gt(body->n, n * LARGE);
+    ck_assert_uint_lt(body->n, n * LARGE + 2000);
+    const char *last = memmem(body->p + n * LARGE, body->n - n * LARGE, "{\"status\":413,", 14);
+    ck_assert_ptr_nonnull(last);
+    ck_assert_ptr_nonnull(
+        memmem(last, (size_t)(body->p + body->n - last), "/errors/batch-too-large", 23));
+}
+
+/* The last one is not even asked for. */
 START_TEST(large_values_come_a_few_at_a_time_up_to_a_limit) {
-    enum { LARGE = 8 << 20 };
     const size_t probes[] = {OP_PROBE_BYTES, OP_PROBE_BYTES, OP_PROBE_BYTES, OP_PROBE_BYTES,
                              OP_PROBE_BYTES};
     const size_t large[] = {LARGE, LARGE, LARGE, LARGE};
     ck_assert_int_eq(start(BATCH(GET("a") "," GET("b") "," GET("c") "," GET("d") "," GET("e"))),
                      STEP_WAIT);
     talk_expect(&rig, PROBE("a") PROBE("b") PROBE("c") PROBE("d") PROBE("e"));
-    deliver_sizes(probes, 5, STEP_WAIT);
+    deliver_sizes(probes, COUNT_OF(probes), STEP_WAIT);
     talk_expect(&rig, WHOLE("a") WHOLE("b") WHOLE("c") WHOLE("d"));
-    deliver_sizes(large, 4, STEP_ANSWER);
-    const struct buf *body = &rig.request.response.body;
-    ck_assert_uint_gt(body->n, 4 * LARGE);
-    const char *last = memmem(body->p + 4 * LARGE, body->n - 4 * LARGE, "{\"status\":413,", 14);
-    ck_assert_ptr_nonnull(last);
-    ck_assert_ptr_nonnull(
-        memmem(last, (size_t)(body->p + body->n - last), "/errors/batch-too-large", 23));
+    deliver_sizes(large, COUNT_OF(large), STEP_ANSWER);
+    check_cut(4);
+}
+END_TEST
+
+START_TEST(values_are_limited_together) {
+    const size_t probes[] = {1, OP_PROBE_BYTES, OP_PROBE_BYTES, OP_PROBE_BYTES, OP_PROBE_BYTES};
+    const size_t large[] = {LARGE, LARGE, LARGE, LARGE};
+    ck_assert_int_eq(start(BATCH(GET("a") "," GET("b") "," GET("c") "," GET("d") "," GET("e"))),
+                     STEP_WAIT);
+    talk_expect(&rig, PROBE("a") PROBE("b") PROBE("c") PROBE("d") PROBE("e"));
+    deliver_sizes(probes, COUNT_OF(probes), STEP_WAIT);
+    talk_expect(&rig, WHOLE("b") WHOLE("c") WHOLE("d") WHOLE("e"));
+    deliver_sizes(large, COUNT_OF(large), STEP_ANSWER);
+    check_cut(3);
 }
 END_TEST
 
@@ -549,6 +570,7 @@ Suite *suite_batch(void) {
     tcase_add_test(t, values_that_fill_their_probe_are_asked_for_again);
     tcase_add_test(t, values_of_an_earlier_round_are_still_theirs);
     tcase_add_test(t, large_values_come_a_few_at_a_time_up_to_a_limit);
+    tcase_add_test(t, values_are_limited_together);
     tcase_add_test(t, long_batches_go_in_rounds);
     return s;
 }

@@ -855,6 +855,31 @@ START_TEST(nothing_needs_to_end) {
 }
 END_TEST
 
+/* Whoever has read the old one and is about to renew it must find another header. */
+START_TEST(every_writing_of_an_idle_entry_has_another_id) {
+    static const struct talk talks_of_idle[] = {
+        {.method = "PATCH",
+         .target = "/cache/k",
+         .body = "{\"value\":2}",
+         .turns = {{LOAD, "$" IDLE "1\n:31000"},
+                   {"EVALSHA check 1 k " IDLE " 60000 0\n", "[3\n:-1\n:60000\n:50000"}}},
+        {.method = "POST",
+         .target = "/counters/k",
+         .turns = {{"EVALSHA count 1 k 1 1 3600000\n", ":0"},
+                   {LOAD, "$" IDLE "1\n:31000"},
+                   {"EVALSHA check 1 k " IDLE " 60000 0\n", "[3\n:-1\n:60000\n:50000"}}},
+    };
+    for (size_t i = 0; i < COUNT_OF(talks_of_idle); i++) {
+        play(&talks_of_idle[i], talk_turns(&talks_of_idle[i]));
+        const char *commands = rig_commands(&rig);
+        ck_assert_ptr_nonnull(
+            strstr(commands, " SET KEEPTTL KEEPTTL \\0larder1 {\"idle\":60,\"id\":"));
+        ck_assert_ptr_null(strstr(commands, N1));
+        ck_assert_int_eq(talk_reply(&rig, ":1"), STEP_ANSWER);
+    }
+}
+END_TEST
+
 /* --- fields ---------------------------------------------------------------------------------- */
 
 static void check_field(const char *line, bool there) {
@@ -987,6 +1012,7 @@ Suite *suite_op(void) {
     t = add_case(s, "times");
     tcase_add_test(t, jitter_is_taken_off_and_not_shown);
     tcase_add_test(t, nothing_needs_to_end);
+    tcase_add_test(t, every_writing_of_an_idle_entry_has_another_id);
     t = add_case(s, "fields");
     tcase_add_test(t, reads_tell_caches_what_they_may);
     tcase_add_test(t, entry_that_was_not_renewed_is_as_fresh_as_it_was);
