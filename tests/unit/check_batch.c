@@ -408,17 +408,18 @@ END_TEST
 
 /* --- size ------------------------------------------------------------------------------------ */
 
-static void put_reply(struct buf *replies, size_t n, int c) {
+static void put_reply(struct buf *replies, size_t n) {
     buf_put_char(replies, '$');
-    for (size_t i = 0; i < n; i++)
-        buf_put_char(replies, (char)c);
+    ck_assert(buf_reserve(replies, n));
+    memset(replies->p + replies->n, '1', n);
+    replies->n += n;
     buf_puts(replies, "\n:-1\n");
 }
 
 static void deliver_sizes(const size_t *sizes, size_t n, enum step expected) {
     struct buf replies = {0};
     for (size_t i = 0; i < n; i++)
-        put_reply(&replies, sizes[i], '1');
+        put_reply(&replies, sizes[i]);
     buf_put_char(&replies, '\0');
     ck_assert_int_eq(talk_reply(&rig, replies.p), expected);
     buf_fini(&replies);
@@ -452,25 +453,46 @@ START_TEST(values_of_an_earlier_round_are_still_theirs) {
 }
 END_TEST
 
+enum { LARGE = 8 << 20 };
+
+/* The answer has `n` large values, and then one that was too much. */
+static void check_cut(size_t n) {
+    const struct buf *body = &rig.request.response.body;
+    ck_assert_uint_gt(body->n, n * LARGE);
+    ck_assert_uint_lt(body->n, n * LARGE + 2000);
+    const char *last = memmem(body->p + n * LARGE, body->n - n * LARGE, "{\"status\":413,", 14);
+    ck_assert_ptr_nonnull(last);
+    ck_assert_ptr_nonnull(
+        memmem(last, (size_t)(body->p + body->n - last), "/errors/batch-too-large", 23));
+}
+
+/* The last one has no room. */
 START_TEST(large_values_come_a_few_at_a_time_up_to_a_limit) {
-    enum { LARGE = 8 << 20 };
     const size_t probes[] = {OP_PROBE_BYTES, OP_PROBE_BYTES, OP_PROBE_BYTES, OP_PROBE_BYTES,
                              OP_PROBE_BYTES};
     const size_t large[] = {LARGE, LARGE, LARGE, LARGE};
     ck_assert_int_eq(start(BATCH(GET("a") "," GET("b") "," GET("c") "," GET("d") "," GET("e"))),
                      STEP_WAIT);
     talk_expect(&rig, PROBE("a") PROBE("b") PROBE("c") PROBE("d") PROBE("e"));
-    deliver_sizes(probes, 5, STEP_WAIT);
+    deliver_sizes(probes, COUNT_OF(probes), STEP_WAIT);
     talk_expect(&rig, WHOLE("a") WHOLE("b") WHOLE("c") WHOLE("d"));
-    deliver_sizes(large, 4, STEP_WAIT);
+    deliver_sizes(large, COUNT_OF(large), STEP_WAIT);
     talk_expect(&rig, WHOLE("e"));
     deliver_sizes(large, 1, STEP_ANSWER);
-    const struct buf *body = &rig.request.response.body;
-    ck_assert_uint_gt(body->n, 4 * LARGE);
-    const char *last = memmem(body->p + 4 * LARGE, body->n - 4 * LARGE, "{\"status\":413,", 14);
-    ck_assert_ptr_nonnull(last);
-    ck_assert_ptr_nonnull(
-        memmem(last, (size_t)(body->p + body->n - last), "/errors/batch-too-large", 23));
+    check_cut(4);
+}
+END_TEST
+
+START_TEST(values_are_limited_together) {
+    const size_t probes[] = {1, OP_PROBE_BYTES, OP_PROBE_BYTES, OP_PROBE_BYTES, OP_PROBE_BYTES};
+    const size_t large[] = {LARGE, LARGE, LARGE, LARGE};
+    ck_assert_int_eq(start(BATCH(GET("a") "," GET("b") "," GET("c") "," GET("d") "," GET("e"))),
+                     STEP_WAIT);
+    talk_expect(&rig, PROBE("a") PROBE("b") PROBE("c") PROBE("d") PROBE("e"));
+    deliver_sizes(probes, COUNT_OF(probes), STEP_WAIT);
+    talk_expect(&rig, WHOLE("b") WHOLE("c") WHOLE("d") WHOLE("e"));
+    deliver_sizes(large, COUNT_OF(large), STEP_ANSWER);
+    check_cut(3);
 }
 END_TEST
 
@@ -491,12 +513,12 @@ START_TEST(long_batches_go_in_rounds) {
     buf_puts(&body, "]}");
     buf_put_char(&body, '\0');
     ck_assert_int_eq(start(body.p), STEP_WAIT);
-    ck_assert_uint_eq(count_lines(rig_commands(&rig)), 2 * AT_ONCE);
+    ck_assert_uint_eq(count_lines(rig_commands(&rig)), (size_t)2 * AT_ONCE);
     for (int i = 0; i < AT_ONCE; i++)
         buf_printf(&replies, "$%d\n:-1\n", i);
     buf_put_char(&replies, '\0');
     ck_assert_int_eq(talk_reply(&rig, replies.p), STEP_WAIT);
-    ck_assert_uint_eq(count_lines(rig_commands(&rig)), 2 * (ITEMS - AT_ONCE));
+    ck_assert_uint_eq(count_lines(rig_commands(&rig)), (size_t)2 * (ITEMS - AT_ONCE));
     buf_reset(&replies, SIZE_MAX);
     for (int i = AT_ONCE; i < ITEMS; i++)
         buf_printf(&replies, "$%d\n:-1\n", i);
@@ -550,6 +572,7 @@ Suite *suite_batch(void) {
     tcase_add_test(t, values_that_fill_their_probe_are_asked_for_again);
     tcase_add_test(t, values_of_an_earlier_round_are_still_theirs);
     tcase_add_test(t, large_values_come_a_few_at_a_time_up_to_a_limit);
+    tcase_add_test(t, values_are_limited_together);
     tcase_add_test(t, long_batches_go_in_rounds);
     return s;
 }

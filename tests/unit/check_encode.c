@@ -94,9 +94,9 @@ START_TEST(value_is_spliced_in_where_it_was_put) {
 END_TEST
 
 START_TEST(large_answers_are_whole) {
-    static const size_t lengths[] = {8000, 8192, 8200, 65536, 200000, MIB, 8 * MIB};
+    static const size_t lengths[] = {8000, 8192, 8200, 65536, 200000, MIB, (size_t)8 * MIB};
     struct buf value = {0};
-    fill(&value, 8 * MIB, 3);
+    fill(&value, (size_t)8 * MIB, 3);
     for (size_t i = 0; i < COUNT_OF(lengths); i++) {
         struct slice spliced = {value.p, lengths[i]};
         response_reset(&response);

@@ -758,8 +758,9 @@ END_TEST
 static void load_bytes(size_t n, const char *before) {
     struct buf reply = {0};
     buf_printf(&reply, "$%s", before);
-    for (size_t i = 0; i < n; i++)
-        buf_put_char(&reply, '1');
+    ck_assert(buf_reserve(&reply, n));
+    memset(reply.p + reply.n, '1', n);
+    reply.n += n;
     buf_puts(&reply, "\n:-1");
     buf_put_char(&reply, '\0');
     ck_assert(!buf_failed(&reply));
@@ -813,7 +814,7 @@ START_TEST(jitter_is_taken_off_and_shown) {
         ck_assert_int_eq(talk_start(&rig, &talk), STEP_WAIT);
         const char *commands = rig_commands(&rig);
         if (sscanf(commands, "SET k 1 PX %lld\n", &ms) != 1) // NOLINT(cert-err34-c)
-            ck_assert_int_eq(sscanf(commands, "SET k 1 EX %lld\n", &ms), 1);
+            ck_assert_int_eq(sscanf(commands, "SET k 1 EX %lld\n", &ms), 1); // NOLINT(cert-err34-c)
         else
             ck_assert(ms >= 500000 && ms <= 1000000);
         less = less || (ms > 1000 && ms < 1000000);
@@ -858,6 +859,31 @@ START_TEST(nothing_needs_to_end) {
     for (size_t i = 0; i < COUNT_OF(all); i++) {
         ck_assert_int_eq(talk_play(&rig, all[i], talk_turns(all[i])), STEP_ANSWER);
         talk_check_answer(&rig, all[i]->answer);
+    }
+}
+END_TEST
+
+/* Whoever has read the old one and is about to renew it must find another header. */
+START_TEST(every_writing_of_an_idle_entry_has_another_id) {
+    static const struct talk talks_of_idle[] = {
+        {.method = "PATCH",
+         .target = "/cache/k",
+         .body = "{\"value\":2}",
+         .turns = {{LOAD, "$" IDLE "1\n:31000"},
+                   {"EVALSHA check 1 k " IDLE " 0 0\n", "[3\n:-1\n:-1\n:50000"}}},
+        {.method = "POST",
+         .target = "/counters/k",
+         .turns = {{"EVALSHA count 1 k 1 1 3600000\n", ":0"},
+                   {LOAD, "$" IDLE "1\n:31000"},
+                   {"EVALSHA check 1 k " IDLE " 0 0\n", "[3\n:-1\n:-1\n:50000"}}},
+    };
+    for (size_t i = 0; i < COUNT_OF(talks_of_idle); i++) {
+        play(&talks_of_idle[i], talk_turns(&talks_of_idle[i]));
+        const char *commands = rig_commands(&rig);
+        ck_assert_ptr_nonnull(
+            strstr(commands, " SET 60000 KEEPTTL \\0larder1 {\"idle\":60,\"id\":"));
+        ck_assert_ptr_null(strstr(commands, N1));
+        ck_assert_int_eq(talk_reply(&rig, ":1"), STEP_ANSWER);
     }
 }
 END_TEST
@@ -987,12 +1013,14 @@ Suite *suite_op(void) {
     tcase_add_test(t, script_cannot_be_missing_when_it_was_sent);
     tcase_add_test(t, plain_command_cannot_miss_a_script);
     t = add_case(s, "limits");
+    tcase_set_timeout(t, 20);
     tcase_add_test(t, entry_that_never_stands_still_is_contended);
     tcase_add_test(t, foreign_entry_is_measured_without_its_header);
     tcase_add_test(t, want_of_memory_between_two_steps_is_said);
     t = add_case(s, "times");
     tcase_add_test(t, jitter_is_taken_off_and_shown);
     tcase_add_test(t, nothing_needs_to_end);
+    tcase_add_test(t, every_writing_of_an_idle_entry_has_another_id);
     t = add_case(s, "fields");
     tcase_add_test(t, reads_tell_caches_what_they_may);
     tcase_add_test(t, entry_that_was_not_renewed_is_as_fresh_as_it_was);

@@ -93,16 +93,19 @@ static struct slice plain_bytes(struct slice text, struct buf *plain) {
                    {"\\r", SLICE_INIT("\r")},
                    {"\\xff", SLICE_INIT("\xff")}};
     for (size_t at = 0, used; at < text.n; at += used) {
-        struct slice byte = {text.p + at, 1};
-        used = 1;
+        const char *escape = memchr(text.p + at, '\\', text.n - at);
+        struct slice bytes = {text.p + at, text.n - at};
+        if (escape != NULL)
+            bytes.n = escape == bytes.p ? 1 : (size_t)(escape - bytes.p);
+        used = bytes.n;
         for (size_t i = 0; i < sizeof(escapes) / sizeof(escapes[0]); i++) {
             size_t n = strlen(escapes[i].escape);
             if (text.n - at < n || memcmp(text.p + at, escapes[i].escape, n) != 0)
                 continue;
-            byte = escapes[i].byte;
+            bytes = escapes[i].byte;
             used = n;
         }
-        buf_put_slice(plain, byte);
+        buf_put_slice(plain, bytes);
     }
     return buf_slice(plain);
 }
