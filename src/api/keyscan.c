@@ -4,6 +4,7 @@
 #include "base/decimal.h"
 
 struct slice keyscan_pattern(struct request *r, struct slice prefix) {
+    static const char special[] = "*?[]\\";
     struct slice parts[] = {slice_of(r->service->config->key_prefix), prefix};
     char *pattern = arena_take(&r->arena, 2 * (parts[0].n + parts[1].n) + 1);
     size_t n = 0;
@@ -12,7 +13,7 @@ struct slice keyscan_pattern(struct request *r, struct slice prefix) {
     for (size_t part = 0; part < 2; part++)
         for (size_t i = 0; i < parts[part].n; i++) {
             char c = parts[part].p[i];
-            if (memchr("*?[]\\", c, 5) != NULL)
+            if (memchr(special, c, sizeof(special) - 1) != NULL)
                 pattern[n++] = '\\';
             pattern[n++] = c;
         }

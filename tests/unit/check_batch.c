@@ -511,12 +511,12 @@ START_TEST(long_batches_go_in_rounds) {
     buf_puts(&body, "]}");
     buf_put_char(&body, '\0');
     ck_assert_int_eq(start(body.p), STEP_WAIT);
-    ck_assert_uint_eq(count_lines(rig_commands(&rig)), 2 * AT_ONCE);
+    ck_assert_uint_eq(count_lines(rig_commands(&rig)), (size_t)2 * AT_ONCE);
     for (int i = 0; i < AT_ONCE; i++)
         buf_printf(&replies, "$%d\n:-1\n", i);
     buf_put_char(&replies, '\0');
     ck_assert_int_eq(talk_reply(&rig, replies.p), STEP_WAIT);
-    ck_assert_uint_eq(count_lines(rig_commands(&rig)), 2 * (ITEMS - AT_ONCE));
+    ck_assert_uint_eq(count_lines(rig_commands(&rig)), (size_t)2 * (ITEMS - AT_ONCE));
     buf_reset(&replies, SIZE_MAX);
     for (int i = AT_ONCE; i < ITEMS; i++)
         buf_printf(&replies, "$%d\n:-1\n", i);
