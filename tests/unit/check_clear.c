@@ -204,26 +204,26 @@ END_TEST
 /* Once something is deleted, no failure is called not-applied. */
 static const struct {
     const char *replies[3]; /* of the turns; the last one fails */
-    enum error e;
     const char *outcome;
+    enum error e;
     bool distrust;
 } failures[] = {
-    {{"-BUSY x"}, E_BACKEND_BUSY, "not-applied", false},
-    {{"-ERR strange"}, E_BACKEND_ERROR, "not-applied", false},
-    {{":1"}, E_BACKEND_ERROR, "not-applied", true},
-    {{"[2\n$x\n[0"}, E_BACKEND_ERROR, "not-applied", true},
-    {{"[2\n$0\n[1\n_"}, E_BACKEND_ERROR, "not-applied", true},
-    {{"[2\n$5\n[1\n$u:1", "-READONLY x\n-READONLY x"}, E_BACKEND_READONLY, "not-applied", false},
-    {{"[2\n$5\n[1\n$u:1", "-ERR strange\n-ERR strange"}, E_BACKEND_ERROR, "unknown", false},
-    {{"[2\n$5\n[1\n$u:1", "+OK\n[2\n$0\n[0"}, E_BACKEND_ERROR, "unknown", true},
-    {{"[2\n$5\n[1\n$u:1", ":1\n-BUSY x"}, E_BACKEND_BUSY, "unknown", false},
-    {{"[2\n$5\n[1\n$u:1", ":0\n-BUSY x"}, E_BACKEND_BUSY, "not-applied", false},
-    {{"[2\n$5\n[1\n$u:1", ":0\n:1"}, E_BACKEND_ERROR, "unknown", true},
+    {{"-BUSY x"}, "not-applied", E_BACKEND_BUSY, false},
+    {{"-ERR strange"}, "not-applied", E_BACKEND_ERROR, false},
+    {{":1"}, "not-applied", E_BACKEND_ERROR, true},
+    {{"[2\n$x\n[0"}, "not-applied", E_BACKEND_ERROR, true},
+    {{"[2\n$0\n[1\n_"}, "not-applied", E_BACKEND_ERROR, true},
+    {{"[2\n$5\n[1\n$u:1", "-READONLY x\n-READONLY x"}, "not-applied", E_BACKEND_READONLY, false},
+    {{"[2\n$5\n[1\n$u:1", "-ERR strange\n-ERR strange"}, "unknown", E_BACKEND_ERROR, false},
+    {{"[2\n$5\n[1\n$u:1", "+OK\n[2\n$0\n[0"}, "unknown", E_BACKEND_ERROR, true},
+    {{"[2\n$5\n[1\n$u:1", ":1\n-BUSY x"}, "unknown", E_BACKEND_BUSY, false},
+    {{"[2\n$5\n[1\n$u:1", ":0\n-BUSY x"}, "not-applied", E_BACKEND_BUSY, false},
+    {{"[2\n$5\n[1\n$u:1", ":0\n:1"}, "unknown", E_BACKEND_ERROR, true},
     {{"[2\n$5\n[1\n$u:1", ":1\n[2\n$7\n[1\n$u:2", "-READONLY x\n-READONLY x"},
-     E_BACKEND_READONLY,
      "unknown",
+     E_BACKEND_READONLY,
      false},
-    {{"[2\n$5\n[1\n$u:1", ":1\n[2\n$7\n[1\n$u:2", ":0\n:5"}, E_BACKEND_ERROR, "unknown", true},
+    {{"[2\n$5\n[1\n$u:1", ":1\n[2\n$7\n[1\n$u:2", ":0\n:5"}, "unknown", E_BACKEND_ERROR, true},
 };
 
 START_TEST(steps_may_fail) {

@@ -525,7 +525,7 @@ START_TEST(nonces_are_digits_and_never_the_same) {
     for (size_t i = 0; i < NONCES; i++) {
         ck_assert_int_eq(entry_make_nonce(nonces[i]), OK);
         for (size_t j = 0; j < ENTRY_NONCE_BYTES; j++) {
-            const char *digit = memchr(digits, nonces[i][j], sizeof(digits));
+            const char *digit = memchr(digits, nonces[i][j], sizeof(digits) - 1);
             ck_assert_ptr_nonnull(digit);
             seen[digit - digits]++;
         }

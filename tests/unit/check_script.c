@@ -95,18 +95,18 @@ END_TEST
 
 START_TEST(noscript_is_told_from_every_other_error) {
     static const struct {
-        enum reply_type type;
         const char *text;
+        enum reply_type type;
         bool missing;
     } rows[] = {
-        {REPLY_ERROR, "NOSCRIPT No matching script. Please use EVAL.", true},
-        {REPLY_ERROR, "NOSCRIPT", true},
-        {REPLY_ERROR, "ERR NOSCRIPT", false},
-        {REPLY_ERROR, "NOPERM no", false},
-        {REPLY_ERROR, "OOM", false},
-        {REPLY_STRING, "NOSCRIPT No matching script.", false},
-        {REPLY_STATUS, "NOSCRIPT No matching script.", false},
-        {REPLY_NIL, "", false},
+        {"NOSCRIPT No matching script. Please use EVAL.", REPLY_ERROR, true},
+        {"NOSCRIPT", REPLY_ERROR, true},
+        {"ERR NOSCRIPT", REPLY_ERROR, false},
+        {"NOPERM no", REPLY_ERROR, false},
+        {"OOM", REPLY_ERROR, false},
+        {"NOSCRIPT No matching script.", REPLY_STRING, false},
+        {"NOSCRIPT No matching script.", REPLY_STATUS, false},
+        {"", REPLY_NIL, false},
     };
     for (size_t i = 0; i < COUNT_OF(rows); i++) {
         struct replies replies = {0};

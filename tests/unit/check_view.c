@@ -92,7 +92,6 @@ END_TEST
 START_TEST(spliced_view_is_the_copied_one) {
     struct op op = rows[_i].op;
     const char *copied = shown(&op);
-    buf_puts(&response.body, "{");
     view_put_entry(&response.body, &response, &op);
     buf_put_char(&response.body, '}');
     struct buf whole = {0};
@@ -100,8 +99,7 @@ START_TEST(spliced_view_is_the_copied_one) {
     buf_put(&whole, response.body.p, at);
     buf_put_slice(&whole, response.splice);
     buf_put(&whole, response.body.p + at, response.body.n - at);
-    ck_assert_uint_gt(whole.n, 0);
-    ck_assert(slice_eq((struct slice){whole.p + 1, whole.n - 1}, slice_of(copied)));
+    ck_assert(slice_eq(buf_slice(&whole), slice_of(copied)));
     ck_assert_uint_eq(whole.n, response_length(&response));
     buf_fini(&whole);
 }

@@ -132,7 +132,7 @@ static void put_element(struct buf *out, struct slice line) {
         buf_puts(out, "$-1\r\n");
         break;
     default:
-        buf_put_char(out, line.p[0] == '[' ? '*' : line.p[0]);
+        buf_put(out, line.p[0] == '[' ? "*" : line.p, 1);
         buf_put_slice(out, text);
         buf_puts(out, "\r\n");
         break;
