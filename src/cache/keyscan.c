@@ -3,17 +3,17 @@
 
 #include "base/decimal.h"
 
-struct slice keyscan_pattern(struct request *r, struct slice prefix) {
-    static const char special[] = "*?[]\\";
-    struct slice parts[] = {slice_of(r->service->config->key_prefix), prefix};
-    char *pattern = arena_take(&r->arena, 2 * (parts[0].n + parts[1].n) + 1);
+struct slice keyscan_pattern(struct arena *arena, struct slice key_prefix, struct slice prefix) {
+    static const char special[] = {'*', '?', '[', ']', '\\'};
+    struct slice parts[] = {key_prefix, prefix};
+    char *pattern = arena_take(arena, 2 * (parts[0].n + parts[1].n) + 1);
     size_t n = 0;
     if (pattern == NULL)
         return (struct slice){0};
     for (size_t part = 0; part < 2; part++)
         for (size_t i = 0; i < parts[part].n; i++) {
             char c = parts[part].p[i];
-            if (memchr(special, c, sizeof(special) - 1) != NULL)
+            if (memchr(special, c, sizeof(special)) != NULL)
                 pattern[n++] = '\\';
             pattern[n++] = c;
         }
