@@ -132,5 +132,5 @@ int64_t ttl_expiry(int64_t seconds, int64_t jitter) {
 }
 
 int64_t ttl_seconds_left(int64_t pttl) {
-    return pttl / 1000 + (pttl % 1000 > 0);
+    return pttl == 0 ? 1 : pttl / 1000 + (pttl % 1000 > 0);
 }

@@ -20,7 +20,8 @@ LARDER_MUST_CHECK enum error ttl_parse(struct slice text, int64_t max, int64_t *
  * second. 0: no end. */
 int64_t ttl_expiry(int64_t seconds, int64_t jitter);
 
-/* What is left, in seconds rounded up, of `pttl` milliseconds (Redis PTTL, >= 0). */
+/* What is left, in seconds rounded up, of `pttl` milliseconds (Redis PTTL, >= 0): at least 1, for 0
+ * is less than a millisecond, and a ttl of 0 could not be sent back. */
 int64_t ttl_seconds_left(int64_t pttl);
 
 #endif
