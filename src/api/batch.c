@@ -419,7 +419,7 @@ enum step batch_plan(struct request *r) {
     r->job = batch;
     enum error e = read_batch(r, batch, &fault);
     if (e != OK)
-        return problem(r, e, fault.detail[0] != '\0' ? fault.detail : NULL);
+        return problem_say(r, e, fault.detail);
     return ask(r, batch);
 }
 

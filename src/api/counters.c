@@ -25,7 +25,7 @@ enum step counter_plan(struct request *r) {
     struct op *op = single_prepare(r, OP_COUNT);
     enum error e = read_document(r, op, &fault);
     if (e != OK)
-        return problem(r, e, fault.detail[0] != '\0' ? fault.detail : NULL);
+        return problem_say(r, e, fault.detail);
     return single_start(r);
 }
 

@@ -54,7 +54,7 @@ enum step raw_get_finish(struct request *r) {
 static enum error read_seconds(struct slice text, int64_t max, int64_t *seconds,
                                const char **reason) {
     int64_t number;
-    *reason = "not a whole number";
+    *reason = "not a whole number in plain digits";
     if (integer_parse(text, &number) != OK)
         return E_INVALID_TTL;
     return ttl_parse(text, max, seconds, reason);
@@ -115,12 +115,13 @@ static enum step read_query(struct request *r, struct op *op) {
     struct slice ttl;
     struct slice idle;
     struct buf decoded = {0};
+    struct query_fault fault;
     const struct query_wanted wanted[] = {{SLICE("ttl"), &ttl}, {SLICE("idle"), &idle}};
     op->ttl = config->default_ttl;
-    enum error e = query_read(r->query, true, wanted, 2, &decoded);
+    enum error e = query_read(r->query, true, wanted, 2, &decoded, &fault);
     enum step step = STEP_WAIT;
     if (e != OK)
-        step = problem(r, e, NULL);
+        step = problem_say(r, e, fault.detail);
     else if (ttl.p != NULL && read_seconds(ttl, config->max_ttl, &op->ttl, &reason) != OK)
         step = refuse_seconds(r, E_INVALID_TTL, "ttl", reason);
     else if (idle.p != NULL && read_seconds(idle, config->max_ttl, &op->entry.idle, &reason) != OK)

@@ -57,6 +57,10 @@ enum step problem(struct request *r, enum error e, const char *detail) {
                          refused_write ? OUTCOME_NOT_APPLIED : OUTCOME_NONE);
 }
 
+enum step problem_say(struct request *r, enum error e, const char *detail) {
+    return problem(r, e, detail[0] != '\0' ? detail : NULL);
+}
+
 enum step problem_refused(struct request *r, enum error e) {
     stats_add(&r->service->row->counter[STAT_redis_refusals], 1);
     return problem(r, e, NULL);

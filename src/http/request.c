@@ -119,7 +119,8 @@ static enum step route_request(struct request *r) {
     /* A parameter that this service does not know must not turn a change into another change
      * ("DELETE /cache?key=a" is no flush); a read does no harm. */
     if (r->has_query && r->query.n > 0 && r->route->method != METHOD_GET && !r->route->takes_query)
-        return problem(r, E_UNKNOWN_PARAMETER, NULL);
+        return problem(r, E_UNKNOWN_PARAMETER,
+                       "This request takes no query parameter; nothing was changed.");
     return r->route->plan(r);
 }
 

@@ -314,3 +314,26 @@ def test_a_coding_without_a_type_is_not_lost(new_redis: NewRedis, new_larder: Ne
         body = f'{{"value":"eA==","content_encoding":"gzip"{encoding}}}'.encode()
         check_problem(larder.fastcgi("PUT", "/cache/a", body), 422, "schema-violation")
     check_problem(larder.fastcgi("GET", "/cache/a"), 404, "key-not-found")
+
+
+def test_a_parameter_that_is_refused_is_named(stack: Stack, key: str) -> None:
+    """"A query parameter is malformed" left it to the client to find out which one."""
+    for method, target, slug, detail in (
+            ("PUT", f"/raw/{key}?ttl=1&idle=5&idle=6", "invalid-parameter",
+             "The query parameter idle is there twice; nothing was changed."),
+            ("PUT", f"/raw/{key}?TTL=1", "unknown-parameter",
+             "This request takes no query parameter but ttl and idle; nothing was changed."),
+            ("PUT", f"/cache/{key}?ttl=1", "unknown-parameter",
+             "This request takes no query parameter; nothing was changed."),
+            ("DELETE", "/cache?tag=", "invalid-parameter",
+             "tag is 1 to 128 bytes of UTF-8 without control characters; nothing was deleted."),
+            ("DELETE", f"/cache?tag={'x' * 129}", "invalid-tag",
+             "tag is 1 to 128 bytes of UTF-8 without control characters; nothing was deleted."),
+            ("DELETE", "/cache?prefix=<a>", "invalid-parameter",
+             "The query parameter prefix has a broken percent sign, or a character that must be "
+             "percent-encoded; nothing was changed."),
+            ("GET", "/keys?limit=5&limit=6", "invalid-parameter",
+             "The query parameter limit is there twice.")):
+        answer = stack.larder.fastcgi(method, target, b'{"value":1}' if method == "PUT" else b"")
+        document = check_problem(answer, 422 if slug == "invalid-tag" else 400, slug)
+        assert document["detail"] == detail
