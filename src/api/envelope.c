@@ -64,11 +64,8 @@ enum error envelope_check_headers(const struct request *r, bool may_be_empty,
         return E_UNSUPPORTED_CODING;
     if (!media_is_json(r->content_type))
         return E_UNSUPPORTED_MEDIA_TYPE;
-    if (r->body_too_large) {
-        SAY(fault, "The value is larger than max_value, %lld bytes.",
-            (long long)r->service->config->max_value);
+    if (r->body_too_large)
         return E_VALUE_TOO_LARGE;
-    }
     return r->body.n == 0 ? E_BODY_REQUIRED : OK;
 }
 

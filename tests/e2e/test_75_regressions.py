@@ -337,3 +337,33 @@ def test_a_parameter_that_is_refused_is_named(stack: Stack, key: str) -> None:
         answer = stack.larder.fastcgi(method, target, b'{"value":1}' if method == "PUT" else b"")
         document = check_problem(answer, 422 if slug == "invalid-tag" else 400, slug)
         assert document["detail"] == detail
+
+
+def test_a_field_that_is_refused_is_named(stack: Stack, key: str) -> None:
+    """"A header field is malformed" left it to the client to find out which one."""
+    for name, value, status, slug in (
+            ("Content-Type", "text", 400, "invalid-field"),
+            ("Content-Encoding", "gzip,", 400, "invalid-field"),
+            ("Cache-Groups", "a", 400, "invalid-field"),
+            ("Cache-Groups", '""', 422, "invalid-tag")):
+        param = name.upper().replace("-", "_")
+        param = param if name == "Content-Type" else f"HTTP_{param}"
+        answer = stack.larder.fastcgi("PUT", f"/raw/{key}", b"x", **{param: value})
+        assert check_problem(answer, status, slug)["detail"].startswith(name)
+
+
+def test_what_is_too_large_is_told_how_large_it_may_be(new_redis: NewRedis,
+                                                       new_larder: NewLarder) -> None:
+    """/raw, and a merge whose outcome is too large, told the name of the limit only."""
+    larder = new_larder(new_redis(), max_value="100").start(ready=True)
+    large = b'"' + 90 * b"x" + b'"'
+    for method, target, body in (
+            ("PUT", "/raw/a", 101 * b"x"), ("PUT", "/raw/a", 200000 * b"x"),
+            ("PUT", "/cache/a", b'{"value":' + 200000 * b"1" + b"}"),
+            ("PUT", "/cache/a", b'{"value":{"a":' + large + b"}}"),
+            ("PATCH", "/cache/a", b'{"value":{"b":' + large + b"}}")):
+        answer = larder.fastcgi(method, target, body)
+        if answer.status != 200:
+            document = check_problem(answer, 413, "value-too-large")
+            assert document["detail"] == "The value is larger than max_value, 100 bytes."
+    assert answer.status == 413
