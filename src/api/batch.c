@@ -117,6 +117,8 @@ static enum error read_item(struct request *r, struct slice text, struct item *i
 
 static void finish_item(struct batch *batch, struct item *item, enum error e) {
     item->op.error = e;
+    if (item->detail == NULL)
+        item->detail = single_detail(&item->op);
     item->state = ITEM_DONE;
     batch->done++;
 }

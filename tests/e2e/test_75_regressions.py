@@ -367,3 +367,24 @@ def test_what_is_too_large_is_told_how_large_it_may_be(new_redis: NewRedis,
             document = check_problem(answer, 413, "value-too-large")
             assert document["detail"] == "The value is larger than max_value, 100 bytes."
     assert answer.status == 413
+
+
+def test_a_weak_tag_in_if_match_is_told(stack: Stack, key: str) -> None:
+    """The tag that a compressing web server has made weak is a riddle: it looks like the entry's."""
+    etag = stack.larder.fastcgi("PUT", f"/cache/{key}", b'{"value":1}').header("ETag") or ""
+    operation = {"method": "PUT", "key": key, "value": 2}
+    for field, told in ((f"W/{etag}", True), (f'"x", W/{etag}', True), ('W/"x"', False),
+                        ('"x"', False)):
+        answers = [stack.larder.fastcgi(method, f"/cache/{key}", body, HTTP_IF_MATCH=field).json()
+                   for method, body in (("GET", b""), ("PUT", b'{"value":2}'), ("DELETE", b""),
+                                        ("PATCH", b'{"ttl":5}'))]
+        body = json.dumps({"operations": [{**operation, "if_match": field}]}).encode()
+        answers += check_json(stack.larder.fastcgi("POST", "/batch", body))["results"]
+        for document in answers:
+            assert document["status"] == 412
+            assert ("Accept-Encoding: identity" in document["detail"]) is told
+    answer = stack.larder.fastcgi("DELETE", f"/cache/{key}", HTTP_IF_MATCH=f"W/{etag}",
+                                  HTTP_IF_NONE_MATCH=etag)
+    assert "identity" in check_problem(answer, 412, "precondition-failed")["detail"]
+    answer = stack.larder.fastcgi("PUT", f"/cache/{key}", b'{"value":2}', HTTP_IF_NONE_MATCH=etag)
+    assert "identity" not in check_problem(answer, 412, "precondition-failed")["detail"]
