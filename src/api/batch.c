@@ -181,7 +181,7 @@ static enum error refuse(struct envelope_fault *fault, enum error e, long long m
 static enum error read_batch(struct request *r, struct batch *batch, struct envelope_fault *fault) {
     struct envelope envelope;
     long long most = (long long)r->service->config->batch_max;
-    enum error e = envelope_check_headers(r, false, fault);
+    enum error e = envelope_check_headers(r, &envelope_batch, fault);
     if (e == E_VALUE_TOO_LARGE) {
         (void)snprintf(fault->detail, sizeof(fault->detail),
                        "A batch has at most max_value bytes, %lld, and a little more.",

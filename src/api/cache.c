@@ -43,7 +43,7 @@ enum step cache_put_plan(struct request *r) {
     struct envelope_fault fault;
     struct envelope envelope;
     struct op *op = single_prepare(r, OP_WRITE);
-    enum error e = envelope_check_headers(r, false, &fault);
+    enum error e = envelope_check_headers(r, &envelope_put, &fault);
     if (e == OK)
         e = envelope_read(r->body, &envelope_put, &envelope, &fault);
     if (e == OK && envelope.text[ENVELOPE_VALUE].n > 0)
@@ -71,7 +71,7 @@ static enum error check_patch_headers(struct request *r, struct envelope_fault *
     bool is_patch = media_is_merge_patch(r->content_type);
     if (is_patch)
         r->content_type = (struct slice){0};
-    enum error e = envelope_check_headers(r, false, fault);
+    enum error e = envelope_check_headers(r, &envelope_patch, fault);
     if (e == E_UNSUPPORTED_MEDIA_TYPE)
         (void)snprintf(fault->detail, sizeof(fault->detail),
                        "Send the patch with Content-Type: application/merge-patch+json.");

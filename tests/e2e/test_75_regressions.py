@@ -388,3 +388,22 @@ def test_a_weak_tag_in_if_match_is_told(stack: Stack, key: str) -> None:
     assert "identity" in check_problem(answer, 412, "precondition-failed")["detail"]
     answer = stack.larder.fastcgi("PUT", f"/cache/{key}", b'{"value":2}', HTTP_IF_NONE_MATCH=etag)
     assert "identity" not in check_problem(answer, 412, "precondition-failed")["detail"]
+
+
+def test_a_document_that_is_refused_is_told_what_to_be(stack: Stack, key: str) -> None:
+    """An empty batch was told to send a value, a PATCH that larder does not know what PUT takes."""
+    for method, target, body, slug, said in (
+            ("POST", "/batch", b"", "body-required", '"operations"'),
+            ("POST", "/batch", b"[]", "schema-violation", '"operations"'),
+            ("PATCH", f"/cache/{key}", b"", "body-required", '{"ttl": 60}'),
+            ("PATCH", f"/cache/{key}", b'{"idle":5}', "unknown-field",
+             'The member "idle" is not taken here; these are: value and ttl.'),
+            ("PUT", f"/cache/{key}", b'{"' + 99 * b"x" + b'":5}', "unknown-field",
+             "these are: value, ttl, idle and tags.")):
+        answer = stack.larder.fastcgi(method, target, body)
+        document = check_problem(answer, 400 if slug == "body-required" else 422, slug)
+        assert said in document["detail"]
+    body = b'{"operations":[{"method":"GET","key":"a//b"}]}'
+    [result] = check_json(stack.larder.fastcgi("POST", "/batch", body))["results"]
+    assert (result["status"], result["type"]) == (400, "/errors/invalid-key")
+    assert "segment" in result["detail"]
