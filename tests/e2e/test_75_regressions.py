@@ -407,3 +407,24 @@ def test_a_document_that_is_refused_is_told_what_to_be(stack: Stack, key: str) -
     [result] = check_json(stack.larder.fastcgi("POST", "/batch", body))["results"]
     assert (result["status"], result["type"]) == (400, "/errors/invalid-key")
     assert "segment" in result["detail"]
+
+
+def test_a_list_may_come_in_lines(stack: Stack, key: str) -> None:
+    """Prefer and Cache-Groups in two fields, which RFC 9110 makes one list, were 400 behind nginx."""
+    prefer = [("Prefer", "wait=1"), ("Content-Type", "text/plain"), ("Prefer", "return=minimal"),
+              ("Cache-Groups", '"a"'), ("X-Other", "x"), ("Cache-Groups", '"b"')]
+    for front in stack.fronts.values():
+        with front.http() as http:
+            answer = http.put(f"/raw/{key}", b"x", prefer)
+            assert answer.status == 204, answer
+            assert answer.header("Preference-Applied") == "return=minimal"
+            assert http.get(f"/cache/{key}").json()["tags"] == ["a", "b"]
+
+
+def test_a_field_that_comes_twice_is_named(stack: Stack, key: str) -> None:
+    """"A field or member that may appear once appears twice" left it to the client which one."""
+    with stack.fronts["nginx"].http() as http:
+        for name in ("Content-Type", "Content-Encoding"):
+            answer = http.put(f"/raw/{key}", b"x", [(name, "a/b"), (name, "a/b")])
+            document = check_problem(answer, 400, "duplicate-field")
+            assert document["detail"] == f"{name} is there twice, and may be there once."
