@@ -131,6 +131,11 @@ static enum step route_request(struct request *r) {
     if (r->has_query && r->query.n > 0 && r->route->method != METHOD_GET && !r->route->takes_query)
         return problem(r, E_UNKNOWN_PARAMETER,
                        "This request takes no query parameter; nothing was changed.");
+    /* RFC 9110, 13.1.1: what has no representation is as no If-Match demands, "*" included. */
+    if (r->fields.if_match.p != NULL && r->route->method != METHOD_GET && !r->route->takes_key)
+        return problem(
+            r, E_PRECONDITION_FAILED,
+            "If-Match is about one entry, and this request is not; nothing was changed.");
     return r->route->plan(r);
 }
 

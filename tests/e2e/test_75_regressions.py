@@ -428,3 +428,17 @@ def test_a_field_that_comes_twice_is_named(stack: Stack, key: str) -> None:
             answer = http.put(f"/raw/{key}", b"x", [(name, "a/b"), (name, "a/b")])
             document = check_problem(answer, 400, "duplicate-field")
             assert document["detail"] == f"{name} is there twice, and may be there once."
+
+
+def test_if_match_on_everything_deletes_nothing(stack: Stack, key: str) -> None:
+    """DELETE /cache and POST /batch went on as if the condition, which nothing there can meet, were
+    not there."""
+    stack.larder.fastcgi("PUT", f"/cache/{key}", b'{"value":1}')
+    batch = json.dumps({"operations": [{"method": "DELETE", "key": key}]}).encode()
+    for field in ('"x"', "*"):
+        for method, target, body in (("DELETE", "/cache", b""), ("POST", "/batch", batch),
+                                     ("DELETE", f"/cache?prefix={key}", b""),
+                                     ("DELETE", "/cache?tag=a", b"")):
+            answer = stack.larder.fastcgi(method, target, body, HTTP_IF_MATCH=field)
+            check_problem(answer, 412, "precondition-failed")
+    assert stack.larder.fastcgi("GET", f"/cache/{key}").status == 200
