@@ -117,6 +117,8 @@ static enum error read_item(struct request *r, struct slice text, struct item *i
 
 static void finish_item(struct batch *batch, struct item *item, enum error e) {
     item->op.error = e;
+    if (item->detail == NULL)
+        item->detail = single_detail(&item->op);
     item->state = ITEM_DONE;
     batch->done++;
 }
@@ -179,7 +181,7 @@ static enum error refuse(struct envelope_fault *fault, enum error e, long long m
 static enum error read_batch(struct request *r, struct batch *batch, struct envelope_fault *fault) {
     struct envelope envelope;
     long long most = (long long)r->service->config->batch_max;
-    enum error e = envelope_check_headers(r, false, fault);
+    enum error e = envelope_check_headers(r, &envelope_batch, fault);
     if (e == E_VALUE_TOO_LARGE) {
         (void)snprintf(fault->detail, sizeof(fault->detail),
                        "A batch has at most max_value bytes, %lld, and a little more.",
@@ -419,7 +421,7 @@ enum step batch_plan(struct request *r) {
     r->job = batch;
     enum error e = read_batch(r, batch, &fault);
     if (e != OK)
-        return problem(r, e, fault.detail[0] != '\0' ? fault.detail : NULL);
+        return problem_say(r, e, fault.detail);
     return ask(r, batch);
 }
 

@@ -19,10 +19,6 @@ static enum step answer_entry(struct request *r) {
     return STEP_ANSWER;
 }
 
-static enum step refuse(struct request *r, enum error e, const struct envelope_fault *fault) {
-    return problem(r, e, fault->detail[0] != '\0' ? fault->detail : NULL);
-}
-
 /* --- GET ------------------------------------------------------------------------------------- */
 
 enum step cache_get_plan(struct request *r) {
@@ -47,14 +43,14 @@ enum step cache_put_plan(struct request *r) {
     struct envelope_fault fault;
     struct envelope envelope;
     struct op *op = single_prepare(r, OP_WRITE);
-    enum error e = envelope_check_headers(r, false, &fault);
+    enum error e = envelope_check_headers(r, &envelope_put, &fault);
     if (e == OK)
         e = envelope_read(r->body, &envelope_put, &envelope, &fault);
     if (e == OK && envelope.text[ENVELOPE_VALUE].n > 0)
         e = envelope_check_key(&envelope, key_slice(&r->key));
     if (e == OK)
         e = envelope_get_entry(&envelope, r->service->config, &r->arena, op, &fault);
-    return e == OK ? single_start(r) : refuse(r, e, &fault);
+    return e == OK ? single_start(r) : problem_say(r, e, fault.detail);
 }
 
 static enum step answer_written(struct request *r) {
@@ -75,7 +71,7 @@ static enum error check_patch_headers(struct request *r, struct envelope_fault *
     bool is_patch = media_is_merge_patch(r->content_type);
     if (is_patch)
         r->content_type = (struct slice){0};
-    enum error e = envelope_check_headers(r, false, fault);
+    enum error e = envelope_check_headers(r, &envelope_patch, fault);
     if (e == E_UNSUPPORTED_MEDIA_TYPE)
         (void)snprintf(fault->detail, sizeof(fault->detail),
                        "Send the patch with Content-Type: application/merge-patch+json.");
@@ -106,7 +102,7 @@ enum step cache_patch_plan(struct request *r) {
         e = read_patch(r, op, &fault);
     if (e == OK)
         return single_start(r);
-    enum step step = refuse(r, e, &fault);
+    enum step step = problem_say(r, e, fault.detail);
     if (e == E_UNSUPPORTED_MEDIA_TYPE)
         response_field(&r->response, "Accept-Patch", SLICE("application/merge-patch+json"));
     return step;

@@ -58,7 +58,9 @@ static enum step ask(struct request *r, const struct slice *args, size_t n) {
 
 static enum step ask_tag(struct request *r, struct sweep *sweep, struct slice tag) {
     if (!entry_tag_is_valid(tag))
-        return problem(r, tag.n == 0 ? E_INVALID_PARAMETER : E_INVALID_TAG, NULL);
+        return problem(r, tag.n == 0 ? E_INVALID_PARAMETER : E_INVALID_TAG,
+                       "tag is 1 to 128 bytes of UTF-8 without control characters; nothing was "
+                       "deleted.");
     struct slice name = op_tag_name(&r->arena, r->service->config, tag);
     if (name.n == 0)
         return problem(r, E_OUT_OF_MEMORY, NULL);
@@ -167,18 +169,19 @@ enum step cache_clear_plan(struct request *r) {
     struct slice prefix;
     struct slice tag;
     struct buf decoded = {0};
+    struct query_fault fault;
     const struct query_wanted wanted[] = {{SLICE("prefix"), &prefix}, {SLICE("tag"), &tag}};
     struct sweep *sweep = arena_take(&r->arena, sizeof(*sweep));
     if (sweep == NULL)
         return problem(r, E_OUT_OF_MEMORY, NULL);
     *sweep = (struct sweep){0};
     r->job = sweep;
-    enum error e = query_read(r->query, true, wanted, 2, &decoded);
+    enum error e = query_read(r->query, true, wanted, 2, &decoded, &fault);
     if (e == OK && !arena_adopt(&r->arena, &decoded))
         e = E_OUT_OF_MEMORY;
     buf_fini(&decoded);
     if (e != OK)
-        return problem(r, e, NULL);
+        return problem_say(r, e, fault.detail);
     if (prefix.p != NULL && tag.p != NULL)
         return problem(r, E_INVALID_PARAMETER,
                        "Give a prefix or a tag, not both; nothing was deleted.");

@@ -8,7 +8,7 @@
 static enum error read_document(struct request *r, struct op *op, struct envelope_fault *fault) {
     const struct config *config = r->service->config;
     struct envelope envelope = {0};
-    enum error e = envelope_check_headers(r, true, fault);
+    enum error e = envelope_check_headers(r, &envelope_count, fault);
     if (e == OK && r->body.n > 0)
         e = envelope_read(r->body, &envelope_count, &envelope, fault);
     if (e == OK)
@@ -25,7 +25,7 @@ enum step counter_plan(struct request *r) {
     struct op *op = single_prepare(r, OP_COUNT);
     enum error e = read_document(r, op, &fault);
     if (e != OK)
-        return problem(r, e, fault.detail[0] != '\0' ? fault.detail : NULL);
+        return problem_say(r, e, fault.detail);
     return single_start(r);
 }
 

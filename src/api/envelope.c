@@ -33,18 +33,32 @@ static const struct slice member_names[ENVELOPE_MEMBERS] = {
     (BIT(VALUE) | BIT(TTL) | BIT(KEY) | BIT(TIMESTAMP) | BIT(ENCODING) | BIT(CONTENT_TYPE) |       \
      BIT(CONTENT_ENCODING) | BIT(IDLE) | BIT(TAGS))
 
-const struct envelope_kind envelope_put = {ENTRY_MEMBERS, "value, ttl, idle and tags",
-                                           "a JSON object with a member \"value\""};
-const struct envelope_kind envelope_patch = {BIT(VALUE) | BIT(TTL), "value and ttl",
-                                             "a JSON object with members to change"};
+const struct envelope_kind envelope_put = {
+    .members = ENTRY_MEMBERS,
+    .takes = "value, ttl, idle and tags",
+    .needs = "a JSON object such as {\"value\": 1, \"ttl\": 60}",
+};
+const struct envelope_kind envelope_patch = {
+    .members = BIT(VALUE) | BIT(TTL),
+    .takes = "value and ttl",
+    .needs = "a JSON object such as {\"ttl\": 60} or {\"value\": {\"name\": \"Ada\"}}",
+};
 const struct envelope_kind envelope_count = {
-    BIT(BY) | BIT(INITIAL) | BIT(TTL), "by, initial and ttl", "a JSON object such as {\"by\": 1}"};
-const struct envelope_kind envelope_batch = {BIT(OPERATIONS), "operations",
-                                             "a JSON object with a member \"operations\""};
+    .members = BIT(BY) | BIT(INITIAL) | BIT(TTL),
+    .takes = "by, initial and ttl",
+    .needs = "a JSON object such as {\"by\": 1}",
+    .may_be_empty = true,
+};
+const struct envelope_kind envelope_batch = {
+    .members = BIT(OPERATIONS),
+    .takes = "operations",
+    .needs = "a JSON object such as {\"operations\": [{\"method\": \"GET\", \"key\": \"a\"}]}",
+};
 const struct envelope_kind envelope_operation = {
-    ENTRY_MEMBERS | BIT(METHOD) | BIT(IF_MATCH) | BIT(IF_NONE_MATCH),
-    "method, key, value, ttl, idle, tags, if_match and if_none_match",
-    "objects with the members \"method\" and \"key\""};
+    .members = ENTRY_MEMBERS | BIT(METHOD) | BIT(IF_MATCH) | BIT(IF_NONE_MATCH),
+    .takes = "method, key, value, ttl, idle, tags, if_match and if_none_match",
+    .needs = "objects with the members \"method\" and \"key\"",
+};
 
 /* One more than there are names: a document with that many has a duplicate or a stranger among
  * the first ones, so the rest need not be listed. */
@@ -54,22 +68,22 @@ enum { MEMBERS_READ = ENVELOPE_MEMBERS + 1 };
 
 /* --- documents ------------------------------------------------------------------------------- */
 
-enum error envelope_check_headers(const struct request *r, bool may_be_empty,
+enum error envelope_check_headers(const struct request *r, const struct envelope_kind *kind,
                                   struct envelope_fault *fault) {
     fault->detail[0] = '\0';
     /* Clients give a type to a body even if it is none (curl -d ''). */
-    if (may_be_empty && r->body.n == 0 && !r->body_too_large)
+    if (kind->may_be_empty && r->body.n == 0 && !r->body_too_large)
         return OK;
     if (!media_coding_is_identity(r->content_encoding))
         return E_UNSUPPORTED_CODING;
     if (!media_is_json(r->content_type))
         return E_UNSUPPORTED_MEDIA_TYPE;
-    if (r->body_too_large) {
-        SAY(fault, "The value is larger than max_value, %lld bytes.",
-            (long long)r->service->config->max_value);
+    if (r->body_too_large)
         return E_VALUE_TOO_LARGE;
-    }
-    return r->body.n == 0 ? E_BODY_REQUIRED : OK;
+    if (r->body.n > 0)
+        return OK;
+    SAY(fault, "Send %s.", kind->needs);
+    return E_BODY_REQUIRED;
 }
 
 static enum envelope_member member_find(struct slice raw_name, const struct envelope_kind *kind) {
@@ -84,8 +98,10 @@ static enum error refuse_unknown(struct slice raw_name, const struct envelope_ki
                                  struct envelope_fault *fault) {
     enum { SHOWN = 64 }; /* a cut could fall into the middle of a character */
     if (raw_name.n <= SHOWN)
-        SAY(fault, "This service does not know the member \"%.*s\"; it takes %s.", (int)raw_name.n,
+        SAY(fault, "The member \"%.*s\" is not taken here; these are: %s.", (int)raw_name.n,
             raw_name.p, kind->takes);
+    else
+        SAY(fault, "There is a member that is not taken here; these are: %s.", kind->takes);
     return E_UNKNOWN_FIELD;
 }
 

@@ -32,7 +32,8 @@ enum envelope_member {
 struct envelope_kind {
     unsigned members;
     const char *takes; /* for people: "value, ttl, idle and tags" */
-    const char *needs; /* what its problem details say if it is no object */
+    const char *needs; /* what its problem details say if there is no object */
+    bool may_be_empty; /* no body is as good as {} */
 };
 
 /* PUT. It takes what GET answers with, so that a document can be put back. */
@@ -48,8 +49,9 @@ struct envelope_fault {
 };
 
 /* Checks the headers of a request whose body is such a document, and its size. An empty body is
- * E_BODY_REQUIRED unless `may_be_empty`: then it has no type that could be wrong, either. */
-LARDER_MUST_CHECK enum error envelope_check_headers(const struct request *r, bool may_be_empty,
+ * E_BODY_REQUIRED unless it may be empty: then it has no type that could be wrong, either. */
+LARDER_MUST_CHECK enum error envelope_check_headers(const struct request *r,
+                                                    const struct envelope_kind *kind,
                                                     struct envelope_fault *fault);
 
 /* Takes an object apart. A member that the kind doesn't take is refused, since a misspelt "ttl"

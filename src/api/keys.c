@@ -64,6 +64,7 @@ enum step keys_plan(struct request *r) {
     struct slice cursor;
     struct slice limit;
     struct buf decoded = {0};
+    struct query_fault fault;
     struct listing *listing = arena_take(&r->arena, sizeof(*listing));
     if (listing == NULL)
         return problem(r, E_OUT_OF_MEMORY, NULL);
@@ -71,11 +72,11 @@ enum step keys_plan(struct request *r) {
     r->job = listing;
     const struct query_wanted wanted[] = {
         {SLICE("prefix"), &listing->prefix}, {SLICE("cursor"), &cursor}, {SLICE("limit"), &limit}};
-    enum error e = query_read(r->query, false, wanted, 3, &decoded);
+    enum error e = query_read(r->query, false, wanted, 3, &decoded, &fault);
     if (e == OK && !arena_adopt(&r->arena, &decoded))
         e = E_OUT_OF_MEMORY;
     buf_fini(&decoded);
-    return e == OK ? begin(r, listing, cursor, limit) : problem(r, e, NULL);
+    return e == OK ? begin(r, listing, cursor, limit) : problem_say(r, e, fault.detail);
 }
 
 /* A name of Redis's is a key if it has our prefix and is one; the names of tags never are. */

@@ -54,7 +54,7 @@ enum step raw_get_finish(struct request *r) {
 static enum error read_seconds(struct slice text, int64_t max, int64_t *seconds,
                                const char **reason) {
     int64_t number;
-    *reason = "not a whole number";
+    *reason = "not a whole number in plain digits";
     if (integer_parse(text, &number) != OK)
         return E_INVALID_TTL;
     return ttl_parse(text, max, seconds, reason);
@@ -94,18 +94,34 @@ static enum error read_groups(struct request *r, struct entry *entry) {
     return OK;
 }
 
-static enum error read_headers(struct request *r, struct entry *entry) {
+static const char bad_type[] =
+    "Content-Type is a media type, such as text/html; charset=utf-8, of at most 255 bytes.";
+static const char bad_coding[] =
+    "Content-Encoding is a list of codings, such as gzip, of at most 64 bytes.";
+static const char bad_groups[] =
+    "Cache-Groups is a list of strings in double quotes, such as \"a\", \"b\".";
+static const char bad_tags[] = "Cache-Groups has at most 32 strings, each of 1 to 128 bytes.";
+
+/* STEP_WAIT: nothing is wrong. */
+static enum step read_headers(struct request *r, struct entry *entry) {
     entry->raw = true;
     entry->body = r->body;
     if (r->body_too_large || r->body.n > (size_t)r->service->config->max_value)
-        return E_VALUE_TOO_LARGE;
+        return problem(r, E_VALUE_TOO_LARGE, NULL);
     entry->type = r->content_type.n > 0 ? r->content_type : SLICE("application/octet-stream");
-    enum error e = fields_check_media_type(entry->type);
-    if (e == OK && !media_coding_is_identity(r->content_encoding)) {
+    if (fields_check_media_type(entry->type) != OK)
+        return problem(r, E_INVALID_FIELD, bad_type);
+    if (!media_coding_is_identity(r->content_encoding)) {
         entry->coding = r->content_encoding;
-        e = fields_check_coding(entry->coding);
+        if (fields_check_coding(entry->coding) != OK)
+            return problem(r, E_INVALID_FIELD, bad_coding);
     }
-    return e == OK ? read_groups(r, entry) : e;
+    enum error e = read_groups(r, entry);
+    if (e == E_INVALID_FIELD)
+        return problem(r, e, bad_groups);
+    if (e != OK)
+        return problem(r, e, e == E_INVALID_TAG ? bad_tags : NULL);
+    return STEP_WAIT;
 }
 
 /* Of the query: ttl and idle. STEP_WAIT: nothing is wrong. */
@@ -115,12 +131,13 @@ static enum step read_query(struct request *r, struct op *op) {
     struct slice ttl;
     struct slice idle;
     struct buf decoded = {0};
+    struct query_fault fault;
     const struct query_wanted wanted[] = {{SLICE("ttl"), &ttl}, {SLICE("idle"), &idle}};
     op->ttl = config->default_ttl;
-    enum error e = query_read(r->query, true, wanted, 2, &decoded);
+    enum error e = query_read(r->query, true, wanted, 2, &decoded, &fault);
     enum step step = STEP_WAIT;
     if (e != OK)
-        step = problem(r, e, NULL);
+        step = problem_say(r, e, fault.detail);
     else if (ttl.p != NULL && read_seconds(ttl, config->max_ttl, &op->ttl, &reason) != OK)
         step = refuse_seconds(r, E_INVALID_TTL, "ttl", reason);
     else if (idle.p != NULL && read_seconds(idle, config->max_ttl, &op->entry.idle, &reason) != OK)
@@ -131,10 +148,9 @@ static enum step read_query(struct request *r, struct op *op) {
 
 enum step raw_put_plan(struct request *r) {
     struct op *op = single_prepare(r, OP_WRITE);
-    enum error e = read_headers(r, &op->entry);
-    if (e != OK)
-        return problem(r, e, NULL);
-    enum step step = read_query(r, op);
+    enum step step = read_headers(r, &op->entry);
+    if (step == STEP_WAIT)
+        step = read_query(r, op);
     return step == STEP_WAIT ? single_start(r) : step;
 }
 

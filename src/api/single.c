@@ -57,11 +57,22 @@ static enum error read_condition(struct slice field, struct condition *condition
     return field.p == NULL ? OK : condition_parse(field, condition);
 }
 
+const char *single_detail(const struct op *op) {
+    return op_failed_by_weakness(op)
+               ? "If-Match names the entry by a weak entity tag (W/), as a web server makes it "
+                 "that "
+                 "compresses, and a weak one never matches there: read with Accept-Encoding: "
+                 "identity, and send the tag that comes; nothing was changed."
+               : NULL;
+}
+
 static enum step answer_failure(struct request *r) {
     const struct op *op = &r->op;
     if (op->distrust)
         store_distrust(r->service->store, r->service->now);
-    enum step step = problem_outcome(r, op->error, op->outcome_unknown);
+    const char *detail = single_detail(op);
+    enum step step = detail != NULL ? problem(r, op->error, detail)
+                                    : problem_outcome(r, op->error, op->outcome_unknown);
     if (op->error == E_KEY_NOT_FOUND && op->kind == OP_READ)
         r->response.lookup = LOOKUP_MISS;
     if (op->error == E_PRECONDITION_FAILED)

@@ -20,6 +20,9 @@ enum step single_start(struct request *r);
  * already. True: the operation is done and went well. */
 bool single_done(struct request *r, enum step *step);
 
+/* What to say of an operation that failed, where the error table's text is too general; or NULL. */
+const char *single_detail(const struct op *op);
+
 /* What r->op works with. */
 struct op_context single_context(struct request *r);
 

@@ -167,3 +167,10 @@ bool op_loaded(struct op *op, struct op_context *context) {
         return op_done(op, E_KEY_NOT_FOUND);
     return op_change(op, context);
 }
+
+bool op_failed_by_weakness(const struct op *op) {
+    const struct slice etag = {op->etag, sizeof(op->etag)};
+    return op->error == E_PRECONDITION_FAILED && op->has_etag &&
+           op->if_match.kind == CONDITION_LIST && !condition_matches(&op->if_match, etag, false) &&
+           condition_matches(&op->if_match, etag, true);
+}

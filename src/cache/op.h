@@ -121,6 +121,9 @@ void op_keep_replies(struct op_context *context);
  * the commands of its present step may have reached Redis. */
 bool op_may_have_written(const struct op *op, bool sent);
 
+/* It failed because If-Match names the entry by a weak tag: see condition.h. */
+bool op_failed_by_weakness(const struct op *op);
+
 /* `later` is on the same entry, and was asked for after `op`, which is under way: whether no
  * command of it may go out before `op` is done. */
 bool op_holds_up(const struct op *op, const struct op *later);

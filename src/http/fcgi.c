@@ -76,26 +76,29 @@ int OS_Accept(int socket, int fail_on_intr, const char *addresses) {
 
 /* --- decoding -------------------------------------------------------------------------------- */
 
-/* Which parameters the service reads, and where they go; by the length of their names, which tells
- * most of them apart. */
+/* Which parameters the service reads, what people call them, and where they go; by the length of
+ * their names, which tells most of them apart. A field that is a list may come in several lines,
+ * which are one list (RFC 9110, 5.3). */
 static const struct wanted {
     const char *name;
     size_t length;
+    const char *called;
     size_t offset;
+    bool is_list;
 } wanted[] = {
-#define PARAM(name, member)                                                                        \
-    { name, sizeof(name) - 1, offsetof(struct request_params, member) }
-    PARAM("REQUEST_URI", target),
-    PARAM("HTTP_PREFER", fields.prefer),
-    PARAM("CONTENT_TYPE", content_type),
-    PARAM("HTTP_IF_MATCH", fields.if_match),
-    PARAM("REQUEST_METHOD", method),
-    PARAM("CONTENT_LENGTH", content_length),
+#define PARAM(name, called, member, is_list)                                                       \
+    { name, sizeof(name) - 1, called, offsetof(struct request_params, member), is_list }
+    PARAM("REQUEST_URI", "REQUEST_URI", target, false),
+    PARAM("HTTP_PREFER", "Prefer", fields.prefer, true),
+    PARAM("CONTENT_TYPE", "Content-Type", content_type, false),
+    PARAM("HTTP_IF_MATCH", "If-Match", fields.if_match, false),
+    PARAM("REQUEST_METHOD", "REQUEST_METHOD", method, false),
+    PARAM("CONTENT_LENGTH", "Content-Length", content_length, false),
     /* nginx passes the first of two fields as CONTENT_TYPE, and both as this. */
-    PARAM("HTTP_CONTENT_TYPE", content_type_field),
-    PARAM("HTTP_CACHE_GROUPS", fields.cache_groups),
-    PARAM("HTTP_IF_NONE_MATCH", fields.if_none_match),
-    PARAM("HTTP_CONTENT_ENCODING", content_encoding),
+    PARAM("HTTP_CONTENT_TYPE", "Content-Type", content_type_field, false),
+    PARAM("HTTP_CACHE_GROUPS", "Cache-Groups", fields.cache_groups, true),
+    PARAM("HTTP_IF_NONE_MATCH", "If-None-Match", fields.if_none_match, false),
+    PARAM("HTTP_CONTENT_ENCODING", "Content-Encoding", content_encoding, false),
 #undef PARAM
 };
 
@@ -119,39 +122,75 @@ static size_t find_wanted(const char *name, size_t length) {
     return WANTED;
 }
 
-/* One pass over the environment; which copy of a parameter counts must not depend on who reads it,
- * so a second one is an error. Gives the sum of the lengths. */
-static size_t index_params(char **environment, struct slice found[WANTED], bool *twice) {
-    size_t bytes = 0;
+/* What the environment has for each row. */
+struct found {
+    struct slice first[WANTED];
+    size_t bytes;   /* room for all of it */
+    unsigned again; /* a bit for each row of which there are more */
+};
+
+/* One pass; which copy of a parameter counts must not depend on who reads it, so a second one is an
+ * error, unless both count. */
+static void index_params(char **environment, struct found *found) {
     for (char **entry = environment; *entry != NULL; entry++) {
         const char *sign = strchr(*entry, '=');
         size_t i = sign != NULL ? find_wanted(*entry, (size_t)(sign - *entry)) : WANTED;
         if (i == WANTED)
             continue;
-        *twice = *twice || found[i].p != NULL;
-        bytes -= found[i].n;
-        found[i] = slice_of(sign + 1);
-        bytes += found[i].n;
+        struct slice value = slice_of(sign + 1);
+        found->bytes += value.n;
+        if (found->first[i].p == NULL) {
+            found->first[i] = value;
+        } else {
+            found->bytes += 2;
+            found->again |= 1U << i;
+        }
     }
-    return bytes;
+}
+
+/* Appends the lines of a list behind the first; what is empty adds nothing. */
+static void put_others(char **environment, const struct wanted *row, struct slice first,
+                       struct buf *list) {
+    const size_t start = list->n - first.n;
+    for (char **entry = environment; *entry != NULL; entry++) {
+        if (strncmp(*entry, row->name, row->length) != 0 || (*entry)[row->length] != '=')
+            continue;
+        const char *value = *entry + row->length + 1;
+        if (value == first.p || *value == '\0')
+            continue;
+        if (list->n > start)
+            buf_put_slice(list, SLICE(", "));
+        buf_puts(list, value);
+    }
+}
+
+static void read_again(struct request_params *params, const struct wanted *row, struct slice first,
+                       struct buf *strings) {
+    if (row->is_list) {
+        put_others(request.envp, row, first, strings);
+        return;
+    }
+    params->error = E_DUPLICATE_FIELD;
+    params->twice = row->called;
 }
 
 /* Copies them: libfcgi's own end with the request. */
 static enum error read_params(struct request_params *params, struct buf *strings) {
-    struct slice found[WANTED] = {{0}};
-    bool twice = false;
+    struct found found = {0};
+    index_params(request.envp, &found);
     /* One more: a buffer that has nothing has no address. */
-    if (!buf_reserve(strings, index_params(request.envp, found, &twice) + 1))
+    if (!buf_reserve(strings, found.bytes + 1))
         return E_OUT_OF_MEMORY;
     for (size_t i = 0; i < WANTED; i++) {
-        if (found[i].p == NULL)
+        if (found.first[i].p == NULL)
             continue;
+        const size_t start = strings->n;
+        buf_put_slice(strings, found.first[i]);
+        if (found.again >> i & 1)
+            read_again(params, &wanted[i], found.first[i], strings);
         struct slice *value = (struct slice *)(void *)((char *)params + wanted[i].offset);
-        *value = (struct slice){strings->p + strings->n, found[i].n};
-        buf_put_slice(strings, found[i]);
+        *value = (struct slice){strings->p + start, strings->n - start};
     }
-    if (twice)
-        params->error = E_DUPLICATE_FIELD;
     return OK;
 }
 

@@ -16,7 +16,17 @@ static void put_member(struct buf *out, const char *name, struct slice text) {
     jsontext_put_string(out, text);
 }
 
-static enum step write_problem(struct request *r, enum error e, struct slice detail,
+/* Where the table's text lacks a figure, it has one here. */
+static void put_detail(struct request *r, enum error e, const char *detail) {
+    struct buf *body = &r->response.body;
+    if (detail == NULL && e == E_VALUE_TOO_LARGE)
+        buf_printf(body, ",\"detail\":\"The value is larger than max_value, %lld bytes.\"",
+                   (long long)r->service->config->max_value);
+    else
+        put_member(body, ",\"detail\":", slice_of(detail != NULL ? detail : error_info(e)->detail));
+}
+
+static enum step write_problem(struct request *r, enum error e, const char *detail,
                                enum outcome outcome) {
     const struct error_info *info = error_info(e);
     struct response *response = &r->response;
@@ -32,7 +42,7 @@ static enum step write_problem(struct request *r, enum error e, struct slice det
     put_member(body, "\",\"title\":", slice_of(info->title));
     buf_puts(body, ",\"status\":");
     buf_put_int(body, info->status);
-    put_member(body, ",\"detail\":", detail);
+    put_detail(r, e, detail);
     if (r->key.n > 0)
         put_member(body, ",\"key\":", key_slice(&r->key));
     if (outcome != OUTCOME_NONE)
@@ -53,8 +63,11 @@ static bool writes(const struct request *r) {
 enum step problem(struct request *r, enum error e, const char *detail) {
     /* What is refused before or instead of a command to Redis was not done. */
     bool refused_write = writes(r) && error_info(e)->status >= 503;
-    return write_problem(r, e, slice_of(detail != NULL ? detail : error_info(e)->detail),
-                         refused_write ? OUTCOME_NOT_APPLIED : OUTCOME_NONE);
+    return write_problem(r, e, detail, refused_write ? OUTCOME_NOT_APPLIED : OUTCOME_NONE);
+}
+
+enum step problem_say(struct request *r, enum error e, const char *detail) {
+    return problem(r, e, detail[0] != '\0' ? detail : NULL);
 }
 
 enum step problem_refused(struct request *r, enum error e) {
@@ -74,14 +87,14 @@ enum step problem_call_failed(struct request *r) {
     enum outcome outcome = OUTCOME_NONE;
     if (writes(r))
         outcome = r->call.outcome_known ? OUTCOME_NOT_APPLIED : OUTCOME_UNKNOWN;
-    return write_problem(r, r->call.error, slice_of(error_info(r->call.error)->detail), outcome);
+    return write_problem(r, r->call.error, NULL, outcome);
 }
 
 enum step problem_outcome(struct request *r, enum error e, bool maybe_written) {
     enum outcome outcome = OUTCOME_NONE;
     if (writes(r) && error_info(e)->status >= 503)
         outcome = maybe_written ? OUTCOME_UNKNOWN : OUTCOME_NOT_APPLIED;
-    return write_problem(r, e, slice_of(error_info(e)->detail), outcome);
+    return write_problem(r, e, NULL, outcome);
 }
 
 enum step problem_reply(struct request *r, const struct reply *reply) {
@@ -92,6 +105,5 @@ enum step problem_reply(struct request *r, const struct reply *reply) {
      * command never gives: nobody knows whose reply this was, either. */
     if (e == OK)
         store_distrust(r->service->store, r->service->now);
-    return write_problem(r, E_BACKEND_ERROR, slice_of(error_info(E_BACKEND_ERROR)->detail),
-                         writes(r) ? OUTCOME_UNKNOWN : OUTCOME_NONE);
+    return write_problem(r, E_BACKEND_ERROR, NULL, writes(r) ? OUTCOME_UNKNOWN : OUTCOME_NONE);
 }

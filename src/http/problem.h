@@ -10,6 +10,9 @@
  * decoded. */
 enum step problem(struct request *r, enum error e, const char *detail);
 
+/* `detail` where it says something, else the table's. */
+enum step problem_say(struct request *r, enum error e, const char *detail);
+
 /* The store refused to begin the request's call with `e`: answered, and counted as such. */
 enum step problem_refused(struct request *r, enum error e);
 

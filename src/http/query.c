@@ -1,6 +1,7 @@
 /* Query parameters: see query.h. */
 #include "http/query.h"
 
+#include <stdio.h>
 #include <string.h>
 
 #include "base/scan.h"
@@ -11,7 +12,32 @@ struct reader {
     size_t count;
     bool strict;
     struct buf *decoded; /* has room for all of the query, so that values stay where they are */
+    struct query_fault *fault;
 };
+
+static void say(const struct reader *r, const char *what, struct slice name, const char *why) {
+    (void)snprintf(r->fault->detail, sizeof(r->fault->detail), "%s%.*s%s%s.", what, (int)name.n,
+                   name.p, why, r->strict ? "; nothing was changed" : "");
+}
+
+/* Says which ones there are: "ttl and idle". */
+static enum error refuse_unknown(const struct reader *r) {
+    char names[64] = "";
+    size_t n = 0;
+    for (size_t i = 0; i < r->count && n < sizeof(names); i++) {
+        struct slice name = r->wanted[i].name;
+        const char *mark = i == 0 ? " but " : i + 1 < r->count ? ", " : " and ";
+        n += (size_t)snprintf(names + n, sizeof(names) - n, "%s%.*s", mark, (int)name.n, name.p);
+    }
+    say(r, "This request takes no query parameter", slice_of(names), "");
+    return E_UNKNOWN_PARAMETER;
+}
+
+static enum error refuse(const struct reader *r, const char *what, struct slice name,
+                         const char *why) {
+    say(r, what, name, why);
+    return E_INVALID_PARAMETER;
+}
 
 /* Takes what stands before the first `mark`, and the mark, off `rest`; all of it if there is none.
  */
@@ -55,17 +81,18 @@ static enum error read_pair(const struct reader *r, struct slice pair) {
     struct slice name = scan_part(&pair, '=');
     struct slice value = pair;
     if (!decode(name, out))
-        return E_INVALID_PARAMETER;
+        return refuse(r, "The name of a query parameter", SLICE(""), " has a broken percent sign");
     const struct query_wanted *row = find(r, (struct slice){out->p + start, out->n - start});
     out->n = start;
     if (row == NULL)
-        return r->strict ? E_UNKNOWN_PARAMETER : OK;
+        return r->strict ? refuse_unknown(r) : OK;
     if (row->value->p != NULL)
-        return E_INVALID_PARAMETER;
+        return refuse(r, "The query parameter ", row->name, " is there twice");
     struct slice odd = value;
     (void)scan_while(&odd, may_stand_raw);
     if (odd.n > 0 || !decode(value, out))
-        return E_INVALID_PARAMETER;
+        return refuse(r, "The query parameter ", row->name,
+                      " has a broken percent sign, or a character that must be percent-encoded");
     *row->value = (struct slice){out->p + start, out->n - start};
     return OK;
 }
@@ -76,9 +103,10 @@ static void forget_values(const struct query_wanted *wanted, size_t count) {
 }
 
 enum error query_read(struct slice query, bool strict, const struct query_wanted *wanted,
-                      size_t count, struct buf *decoded) {
-    const struct reader reader = {wanted, count, strict, decoded};
+                      size_t count, struct buf *decoded, struct query_fault *fault) {
+    const struct reader reader = {wanted, count, strict, decoded, fault};
     const size_t start = decoded->n;
+    fault->detail[0] = '\0';
     forget_values(wanted, count);
     if (query.n == 0)
         return OK;

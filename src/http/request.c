@@ -1,6 +1,7 @@
 /* From parameters to a routed request: see request.h. */
 #include "http/request.h"
 
+#include <stdio.h>
 #include <strings.h>
 
 #include "http/problem.h"
@@ -100,6 +101,15 @@ static enum step refuse_method(struct request *r) {
     return step;
 }
 
+static enum step refuse_params(struct request *r, const struct request_params *params) {
+    char detail[64];
+    if (params->error != E_DUPLICATE_FIELD || params->twice == NULL)
+        return problem(r, params->error, NULL);
+    (void)snprintf(detail, sizeof(detail), "%s is there twice, and may be there once.",
+                   params->twice);
+    return problem(r, params->error, detail);
+}
+
 static enum step route_request(struct request *r) {
     struct slice tail;
     if (r->method == METHOD_OPTIONS)
@@ -119,7 +129,13 @@ static enum step route_request(struct request *r) {
     /* A parameter that this service does not know must not turn a change into another change
      * ("DELETE /cache?key=a" is no flush); a read does no harm. */
     if (r->has_query && r->query.n > 0 && r->route->method != METHOD_GET && !r->route->takes_query)
-        return problem(r, E_UNKNOWN_PARAMETER, NULL);
+        return problem(r, E_UNKNOWN_PARAMETER,
+                       "This request takes no query parameter; nothing was changed.");
+    /* RFC 9110, 13.1.1: what has no representation is as no If-Match demands, "*" included. */
+    if (r->fields.if_match.p != NULL && r->route->method != METHOD_GET && !r->route->takes_key)
+        return problem(
+            r, E_PRECONDITION_FAILED,
+            "If-Match is about one entry, and this request is not; nothing was changed.");
     return r->route->plan(r);
 }
 
@@ -133,7 +149,7 @@ enum step request_start(struct request *r, const struct request_params *params, 
     r->body_too_large = body_too_large;
     r->taken = r->service->now;
     if (params->error != OK)
-        return problem(r, params->error, NULL);
+        return refuse_params(r, params);
     if (params->method.n == 0 || params->target.n == 0)
         return problem(r, E_MALFORMED_REQUEST, NULL);
     if (!length_agrees(params->content_length, body.n, body_too_large))

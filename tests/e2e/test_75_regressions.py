@@ -314,3 +314,131 @@ def test_a_coding_without_a_type_is_not_lost(new_redis: NewRedis, new_larder: Ne
         body = f'{{"value":"eA==","content_encoding":"gzip"{encoding}}}'.encode()
         check_problem(larder.fastcgi("PUT", "/cache/a", body), 422, "schema-violation")
     check_problem(larder.fastcgi("GET", "/cache/a"), 404, "key-not-found")
+
+
+def test_a_parameter_that_is_refused_is_named(stack: Stack, key: str) -> None:
+    """"A query parameter is malformed" left it to the client to find out which one."""
+    for method, target, slug, detail in (
+            ("PUT", f"/raw/{key}?ttl=1&idle=5&idle=6", "invalid-parameter",
+             "The query parameter idle is there twice; nothing was changed."),
+            ("PUT", f"/raw/{key}?TTL=1", "unknown-parameter",
+             "This request takes no query parameter but ttl and idle; nothing was changed."),
+            ("PUT", f"/cache/{key}?ttl=1", "unknown-parameter",
+             "This request takes no query parameter; nothing was changed."),
+            ("DELETE", "/cache?tag=", "invalid-parameter",
+             "tag is 1 to 128 bytes of UTF-8 without control characters; nothing was deleted."),
+            ("DELETE", f"/cache?tag={'x' * 129}", "invalid-tag",
+             "tag is 1 to 128 bytes of UTF-8 without control characters; nothing was deleted."),
+            ("DELETE", "/cache?prefix=<a>", "invalid-parameter",
+             "The query parameter prefix has a broken percent sign, or a character that must be "
+             "percent-encoded; nothing was changed."),
+            ("GET", "/keys?limit=5&limit=6", "invalid-parameter",
+             "The query parameter limit is there twice.")):
+        answer = stack.larder.fastcgi(method, target, b'{"value":1}' if method == "PUT" else b"")
+        document = check_problem(answer, 422 if slug == "invalid-tag" else 400, slug)
+        assert document["detail"] == detail
+
+
+def test_a_field_that_is_refused_is_named(stack: Stack, key: str) -> None:
+    """"A header field is malformed" left it to the client to find out which one."""
+    for name, value, status, slug in (
+            ("Content-Type", "text", 400, "invalid-field"),
+            ("Content-Encoding", "gzip,", 400, "invalid-field"),
+            ("Cache-Groups", "a", 400, "invalid-field"),
+            ("Cache-Groups", '""', 422, "invalid-tag")):
+        param = name.upper().replace("-", "_")
+        param = param if name == "Content-Type" else f"HTTP_{param}"
+        answer = stack.larder.fastcgi("PUT", f"/raw/{key}", b"x", **{param: value})
+        assert check_problem(answer, status, slug)["detail"].startswith(name)
+
+
+def test_what_is_too_large_is_told_how_large_it_may_be(new_redis: NewRedis,
+                                                       new_larder: NewLarder) -> None:
+    """/raw, and a merge whose outcome is too large, told the name of the limit only."""
+    larder = new_larder(new_redis(), max_value="100").start(ready=True)
+    large = b'"' + 90 * b"x" + b'"'
+    for method, target, body in (
+            ("PUT", "/raw/a", 101 * b"x"), ("PUT", "/raw/a", 200000 * b"x"),
+            ("PUT", "/cache/a", b'{"value":' + 200000 * b"1" + b"}"),
+            ("PUT", "/cache/a", b'{"value":{"a":' + large + b"}}"),
+            ("PATCH", "/cache/a", b'{"value":{"b":' + large + b"}}")):
+        answer = larder.fastcgi(method, target, body)
+        if answer.status != 200:
+            document = check_problem(answer, 413, "value-too-large")
+            assert document["detail"] == "The value is larger than max_value, 100 bytes."
+    assert answer.status == 413
+
+
+def test_a_weak_tag_in_if_match_is_told(stack: Stack, key: str) -> None:
+    """The tag that a compressing web server has made weak is a riddle: it looks like the entry's."""
+    etag = stack.larder.fastcgi("PUT", f"/cache/{key}", b'{"value":1}').header("ETag") or ""
+    operation = {"method": "PUT", "key": key, "value": 2}
+    for field, told in ((f"W/{etag}", True), (f'"x", W/{etag}', True), ('W/"x"', False),
+                        ('"x"', False)):
+        answers = [stack.larder.fastcgi(method, f"/cache/{key}", body, HTTP_IF_MATCH=field).json()
+                   for method, body in (("GET", b""), ("PUT", b'{"value":2}'), ("DELETE", b""),
+                                        ("PATCH", b'{"ttl":5}'))]
+        body = json.dumps({"operations": [{**operation, "if_match": field}]}).encode()
+        answers += check_json(stack.larder.fastcgi("POST", "/batch", body))["results"]
+        for document in answers:
+            assert document["status"] == 412
+            assert ("Accept-Encoding: identity" in document["detail"]) is told
+    answer = stack.larder.fastcgi("DELETE", f"/cache/{key}", HTTP_IF_MATCH=f"W/{etag}",
+                                  HTTP_IF_NONE_MATCH=etag)
+    assert "identity" in check_problem(answer, 412, "precondition-failed")["detail"]
+    answer = stack.larder.fastcgi("PUT", f"/cache/{key}", b'{"value":2}', HTTP_IF_NONE_MATCH=etag)
+    assert "identity" not in check_problem(answer, 412, "precondition-failed")["detail"]
+
+
+def test_a_document_that_is_refused_is_told_what_to_be(stack: Stack, key: str) -> None:
+    """An empty batch was told to send a value, a PATCH that larder does not know what PUT takes."""
+    for method, target, body, slug, said in (
+            ("POST", "/batch", b"", "body-required", '"operations"'),
+            ("POST", "/batch", b"[]", "schema-violation", '"operations"'),
+            ("PATCH", f"/cache/{key}", b"", "body-required", '{"ttl": 60}'),
+            ("PATCH", f"/cache/{key}", b'{"idle":5}', "unknown-field",
+             'The member "idle" is not taken here; these are: value and ttl.'),
+            ("PUT", f"/cache/{key}", b'{"' + 99 * b"x" + b'":5}', "unknown-field",
+             "these are: value, ttl, idle and tags.")):
+        answer = stack.larder.fastcgi(method, target, body)
+        document = check_problem(answer, 400 if slug == "body-required" else 422, slug)
+        assert said in document["detail"]
+    body = b'{"operations":[{"method":"GET","key":"a//b"}]}'
+    [result] = check_json(stack.larder.fastcgi("POST", "/batch", body))["results"]
+    assert (result["status"], result["type"]) == (400, "/errors/invalid-key")
+    assert "segment" in result["detail"]
+
+
+def test_a_list_may_come_in_lines(stack: Stack, key: str) -> None:
+    """Prefer and Cache-Groups in two fields, which RFC 9110 makes one list, were 400 behind nginx."""
+    prefer = [("Prefer", "wait=1"), ("Content-Type", "text/plain"), ("Prefer", "return=minimal"),
+              ("Cache-Groups", '"a"'), ("X-Other", "x"), ("Cache-Groups", '"b"')]
+    for front in stack.fronts.values():
+        with front.http() as http:
+            answer = http.put(f"/raw/{key}", b"x", prefer)
+            assert answer.status == 204, answer
+            assert answer.header("Preference-Applied") == "return=minimal"
+            assert http.get(f"/cache/{key}").json()["tags"] == ["a", "b"]
+
+
+def test_a_field_that_comes_twice_is_named(stack: Stack, key: str) -> None:
+    """"A field or member that may appear once appears twice" left it to the client which one."""
+    with stack.fronts["nginx"].http() as http:
+        for name in ("Content-Type", "Content-Encoding"):
+            answer = http.put(f"/raw/{key}", b"x", [(name, "a/b"), (name, "a/b")])
+            document = check_problem(answer, 400, "duplicate-field")
+            assert document["detail"] == f"{name} is there twice, and may be there once."
+
+
+def test_if_match_on_everything_deletes_nothing(stack: Stack, key: str) -> None:
+    """DELETE /cache and POST /batch went on as if the condition, which nothing there can meet, were
+    not there."""
+    stack.larder.fastcgi("PUT", f"/cache/{key}", b'{"value":1}')
+    batch = json.dumps({"operations": [{"method": "DELETE", "key": key}]}).encode()
+    for field in ('"x"', "*"):
+        for method, target, body in (("DELETE", "/cache", b""), ("POST", "/batch", batch),
+                                     ("DELETE", f"/cache?prefix={key}", b""),
+                                     ("DELETE", "/cache?tag=a", b"")):
+            answer = stack.larder.fastcgi(method, target, body, HTTP_IF_MATCH=field)
+            check_problem(answer, 412, "precondition-failed")
+    assert stack.larder.fastcgi("GET", f"/cache/{key}").status == 200

@@ -35,7 +35,7 @@ static void teardown(void) {
 static enum error read_put(void) {
     struct envelope envelope;
     op = (struct op){.kind = OP_WRITE};
-    enum error e = envelope_check_headers(&r, false, &fault);
+    enum error e = envelope_check_headers(&r, &envelope_put, &fault);
     if (e == OK)
         e = envelope_read(r.body, &envelope_put, &envelope, &fault);
     if (e == OK && envelope.text[ENVELOPE_VALUE].n > 0)
@@ -254,8 +254,8 @@ START_TEST(unknown_member_is_named_if_it_is_short) {
             buf_puts(&body, "\xc3\xa9");
         buf_puts(&body, "\":1}");
         ck_assert_int_eq(read_body(buf_slice(&body)), E_UNKNOWN_FIELD);
-        ck_assert_int_eq(fault.detail[0] != '\0', 2 * n <= 64);
-        ck_assert(fault.detail[0] == '\0' || strstr(fault.detail, "\xc3\xa9\"") != NULL);
+        ck_assert_int_eq(strstr(fault.detail, "\xc3\xa9\"") != NULL, 2 * n <= 64);
+        ck_assert_ptr_nonnull(strstr(fault.detail, "value, ttl, idle and tags"));
     }
     buf_fini(&body);
 }
@@ -264,10 +264,6 @@ END_TEST
 START_TEST(limits_are_named) {
     ck_assert_int_eq(read_body(SLICE("{\"value\":1,\"ttl\":0}")), E_INVALID_TTL);
     ck_assert_ptr_nonnull(strstr(fault.detail, "1 to 31536000"));
-    r.body_too_large = true;
-    r.body = (struct slice){0};
-    ck_assert_int_eq(read_put(), E_VALUE_TOO_LARGE);
-    ck_assert_ptr_nonnull(strstr(fault.detail, "64"));
 }
 END_TEST
 
@@ -571,8 +567,8 @@ END_TEST
 
 START_TEST(body_may_be_empty_where_nothing_must_be_said) {
     request_reset(&r);
-    ck_assert_int_eq(envelope_check_headers(&r, true, &fault), OK);
-    ck_assert_int_eq(envelope_check_headers(&r, false, &fault), E_BODY_REQUIRED);
+    ck_assert_int_eq(envelope_check_headers(&r, &envelope_count, &fault), OK);
+    ck_assert_int_eq(envelope_check_headers(&r, &envelope_put, &fault), E_BODY_REQUIRED);
 }
 END_TEST
 

@@ -111,6 +111,35 @@ START_TEST(second_copy_of_a_parameter_we_read_is_an_error) {
 }
 END_TEST
 
+static const struct {
+    const char *lines[4];
+    const char *list;
+} lists[] = {
+    {{"a"}, "a"},
+    {{""}, ""},
+    {{"a", "b"}, "a, b"},
+    {{"a", "", "b"}, "a, b"},
+    {{"", "a"}, "a"},
+    {{"", ""}, ""},
+    {{"a", "a", "a", "b=\"c, d\""}, "a, a, a, b=\"c, d\""},
+};
+
+START_TEST(lines_of_a_list_are_one) {
+    struct buf pairs = {0};
+    for (size_t i = 0; i < COUNT_OF(lists[_i].lines) && lists[_i].lines[i] != NULL; i++) {
+        records_put_pair(&pairs, "HTTP_PREFER", slice_of(lists[_i].lines[i]));
+        records_put_pair(&pairs, "HTTP_CACHE_GROUPS", slice_of(lists[_i].lines[i]));
+    }
+    decode(&(struct web_request){.method = "GET", .target = "/", .params = buf_slice(&pairs)});
+    ck_assert_int_eq(params.error, OK);
+    ck_assert_slice(params.fields.prefer, lists[_i].list);
+    ck_assert_slice(params.fields.cache_groups, lists[_i].list);
+    ck_assert_slice(params.method, "GET");
+    ck_assert_slice(params.target, "/");
+    buf_fini(&pairs);
+}
+END_TEST
+
 START_TEST(other_parameters_may_come_twice_and_look_alike) {
     static const char *const names[] = {
         "REQUEST_METHODS",
@@ -264,6 +293,7 @@ Suite *suite_fcgi(void) {
     tcase_add_test(t, parameters_are_found);
     tcase_add_test(t, parameters_that_are_absent_or_empty_are_empty);
     tcase_add_loop_test(t, second_copy_of_a_parameter_we_read_is_an_error, 0, COUNT_OF(known));
+    tcase_add_loop_test(t, lines_of_a_list_are_one, 0, COUNT_OF(lists));
     tcase_add_test(t, other_parameters_may_come_twice_and_look_alike);
     tcase_add_test(t, records_of_every_size_and_padding_are_decoded);
     tcase_add_test(t, bodies_of_any_length_are_decoded);

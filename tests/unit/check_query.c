@@ -33,11 +33,13 @@ static enum error read_query(struct slice query, bool strict, struct values *v) 
         v->of[i] = SLICE("old");
     buf_reset(&v->decoded, SIZE_MAX);
     buf_put_slice(&v->decoded, before);
-    enum error e =
-        query_read((struct slice){copy, query.n}, strict, wanted, COUNT_OF(wanted), &v->decoded);
+    struct query_fault fault = {"old"};
+    enum error e = query_read((struct slice){copy, query.n}, strict, wanted, COUNT_OF(wanted),
+                              &v->decoded, &fault);
     free(copy);
     require(v->decoded.n >= before.n && memcmp(v->decoded.p, before.p, before.n) == 0);
     require(e == OK || e == E_INVALID_PARAMETER || e == E_UNKNOWN_PARAMETER);
+    require((e == OK) == (fault.detail[0] == '\0'));
     size_t used = before.n;
     for (size_t i = 0; i < WANTED; i++) {
         require(e == OK || v->of[i].p == NULL);
@@ -210,26 +212,66 @@ START_TEST(values_may_hold_nul) {
 END_TEST
 
 START_TEST(no_query_and_nothing_wanted) {
+    struct query_fault fault;
     struct buf decoded = {0};
     struct slice value = SLICE("old");
     const struct query_wanted wanted = {SLICE_INIT("ttl"), &value};
-    ck_assert_int_eq(query_read((struct slice){0}, true, &wanted, 1, &decoded), OK);
+    ck_assert_int_eq(query_read((struct slice){0}, true, &wanted, 1, &decoded, &fault), OK);
     ck_assert_ptr_null(value.p);
-    ck_assert_int_eq(query_read(SLICE("ttl"), true, &wanted, 1, &decoded), OK);
+    ck_assert_int_eq(query_read(SLICE("ttl"), true, &wanted, 1, &decoded, &fault), OK);
     ck_assert(value.p != NULL && value.n == 0);
-    ck_assert_int_eq(query_read((struct slice){0}, true, NULL, 0, &decoded), OK);
-    ck_assert_int_eq(query_read(SLICE("&&"), true, NULL, 0, &decoded), OK);
-    ck_assert_int_eq(query_read(SLICE("ttl=5"), false, NULL, 0, &decoded), OK);
-    ck_assert_int_eq(query_read(SLICE("ttl=5"), true, NULL, 0, &decoded), E_UNKNOWN_PARAMETER);
+    ck_assert_int_eq(query_read((struct slice){0}, true, NULL, 0, &decoded, &fault), OK);
+    ck_assert_int_eq(query_read(SLICE("&&"), true, NULL, 0, &decoded, &fault), OK);
+    ck_assert_int_eq(query_read(SLICE("ttl=5"), false, NULL, 0, &decoded, &fault), OK);
+    ck_assert_int_eq(query_read(SLICE("ttl=5"), true, NULL, 0, &decoded, &fault),
+                     E_UNKNOWN_PARAMETER);
+    buf_fini(&decoded);
+}
+END_TEST
+
+/* What is said of a query when so many of ttl, tag and prefix are wanted. */
+static const struct {
+    const char *query;
+    bool strict;
+    size_t wanted;
+    const char *detail;
+} told[] = {
+    {"ttl=1&ttl=1", true, 1, "The query parameter ttl is there twice; nothing was changed."},
+    {"tag=%4", false, 3,
+     "The query parameter tag has a broken percent sign, or a character that must be "
+     "percent-encoded."},
+    {"%zz=1", false, 3, "The name of a query parameter has a broken percent sign."},
+    {"x", true, 0, "This request takes no query parameter; nothing was changed."},
+    {"x", true, 1, "This request takes no query parameter but ttl; nothing was changed."},
+    {"x", true, 2, "This request takes no query parameter but ttl and tag; nothing was changed."},
+    {"x", true, 3,
+     "This request takes no query parameter but ttl, tag and prefix; nothing was changed."},
+};
+
+START_TEST(faults_are_told) {
+    struct slice value[WANTED];
+    struct buf decoded = {0};
+    struct query_fault fault;
+    const struct query_wanted wanted[] = {
+        {SLICE_INIT("ttl"), &value[TTL]},
+        {SLICE_INIT("tag"), &value[TAG]},
+        {SLICE_INIT("prefix"), &value[PREFIX]},
+    };
+    ck_assert_int_ne(query_read(slice_of(told[_i].query), told[_i].strict, wanted, told[_i].wanted,
+                                &decoded, &fault),
+                     OK);
+    ck_assert_str_eq(fault.detail, told[_i].detail);
     buf_fini(&decoded);
 }
 END_TEST
 
 START_TEST(a_failed_buffer_is_out_of_memory) {
+    struct query_fault fault;
     struct buf decoded = {.failed = true};
     struct slice value = SLICE("old");
     const struct query_wanted wanted = {SLICE_INIT("ttl"), &value};
-    ck_assert_int_eq(query_read(SLICE("ttl=5"), true, &wanted, 1, &decoded), E_OUT_OF_MEMORY);
+    ck_assert_int_eq(query_read(SLICE("ttl=5"), true, &wanted, 1, &decoded, &fault),
+                     E_OUT_OF_MEMORY);
     ck_assert_ptr_null(value.p);
 }
 END_TEST
@@ -398,6 +440,7 @@ Suite *suite_query(void) {
     tcase_add_loop_test(t, unknown_parameters_are_ignored_or_refused, 0, COUNT_OF(unknown));
     tcase_add_loop_test(t, faults_are_refused_strict_or_not, 0, COUNT_OF(invalid));
     tcase_add_test(t, a_fault_behind_an_unknown_parameter);
+    tcase_add_loop_test(t, faults_are_told, 0, COUNT_OF(told));
     tcase_add_test(t, values_may_hold_nul);
     tcase_add_test(t, no_query_and_nothing_wanted);
     tcase_add_test(t, a_failed_buffer_is_out_of_memory);
