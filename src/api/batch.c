@@ -24,9 +24,10 @@ enum item_state { ITEM_WAITING, ITEM_RUNNING, ITEM_DONE };
 
 struct item {
     struct op op;
-    struct item *same_key; /* the one before it that has the same key, or NULL */
-    struct slice key;      /* as clients know it */
-    const char *detail;    /* of op.error, if the table's is not precise enough; or NULL */
+    struct item
+        *same_key;      /* the one before it that has the same key and may not be done, or NULL */
+    struct slice key;   /* as clients know it */
+    const char *detail; /* of op.error, if the table's is not precise enough; or NULL */
     enum item_state state;
     bool asked; /* its commands are in the present round */
 };
@@ -288,12 +289,13 @@ static enum step answer(struct request *r, const struct batch *batch) {
 
 /* --- running --------------------------------------------------------------------------------- */
 
-/* An operation before it on the same entry is under way, and has to come first. */
-static bool must_wait(const struct item *item) {
-    for (const struct item *other = item->same_key; other != NULL; other = other->same_key)
-        if (other->state == ITEM_RUNNING && op_holds_up(&other->op, &item->op))
-            return true;
-    return false;
+/* An operation before it on the same entry is under way, and has to come first. The nearest one
+ * speaks for those before it: it has begun, so none of them holds it up. Those that are done are
+ * passed once, and forgotten: many operations may have one key. */
+static bool must_wait(struct item *item) {
+    while (item->same_key != NULL && item->same_key->state == ITEM_DONE)
+        item->same_key = item->same_key->same_key;
+    return item->same_key != NULL && op_holds_up(&item->same_key->op, &item->op);
 }
 
 static void start_items(struct batch *batch, struct op_context *context, size_t running) {
