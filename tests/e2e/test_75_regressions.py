@@ -332,3 +332,18 @@ def test_many_operations_on_one_key_cost_no_more(new_redis: NewRedis,
 
     different = cost([f"k{i}" for i in range(10000)])
     assert cost(["k"] * 10000) < 2 * different + 0.1
+
+
+def test_what_a_batch_answers_has_a_bound(new_redis: NewRedis, new_larder: NewLarder) -> None:
+    """Control characters take six bytes each in JSON: 31 values of 1 MiB made an answer of 186 MiB,
+    and a worker of 700."""
+    larder = new_larder(new_redis(), workers=1).start(ready=True)
+    for i in range(31):
+        assert larder.fastcgi("PUT", f"/raw/k{i}", b"\1" * MIB).status == 200
+    larder.fastcgi("PUT", "/cache/last", b'{"value":1}')
+    names = [*(f"k{i}" for i in range(31)), "last"]
+    body = json.dumps({"operations": [{"method": "GET", "key": name} for name in names]}).encode()
+    answer = larder.fastcgi("POST", "/batch", body)
+    statuses = [result["status"] for result in check_json(answer)["results"]]
+    assert statuses == [200] * 6 + [413] * 25 + [200]
+    assert len(answer.body) < 40 * MIB
