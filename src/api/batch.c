@@ -15,6 +15,8 @@ enum {
     ROUND_ITEMS = 1024,      /* under way at once: each may bring OP_PROBE_BYTES */
     ROUND_LARGE = 4,         /* ... of which so many may bring an entry of any size */
     RESULT_BYTES = 32 << 20, /* values in one answer */
+    /* The answer itself: with keys, tags, and what bytes take as a string, up to six for one. */
+    ANSWER_BYTES = RESULT_BYTES + RESULT_BYTES / 4,
     /* Replies in memory: reads alone never bring more, with a probe for each value, and for those
      * under way. */
     KEPT_BYTES = 2 * RESULT_BYTES + ROUND_ITEMS * OP_PROBE_BYTES,
@@ -24,9 +26,10 @@ enum item_state { ITEM_WAITING, ITEM_RUNNING, ITEM_DONE };
 
 struct item {
     struct op op;
-    struct item *same_key; /* the one before it that has the same key, or NULL */
-    struct slice key;      /* as clients know it */
-    const char *detail;    /* of op.error, if the table's is not precise enough; or NULL */
+    struct item
+        *same_key;      /* the one before it that has the same key and may not be done, or NULL */
+    struct slice key;   /* as clients know it */
+    const char *detail; /* of op.error, if the table's is not precise enough; or NULL */
     enum item_state state;
     bool asked; /* its commands are in the present round */
 };
@@ -257,6 +260,19 @@ static void put_success(struct buf *body, const struct item *item) {
     buf_put_char(body, '}');
 }
 
+/* A read that makes the answer too large is taken back. */
+static void put_result(struct buf *body, struct item *item) {
+    size_t before = body->n;
+    if (item->op.error == OK)
+        put_success(body, item);
+    if (item->op.error == OK && item->op.kind == OP_READ && body->n > ANSWER_BYTES) {
+        body->n = before;
+        item->op.error = E_BATCH_TOO_LARGE;
+    }
+    if (item->op.error != OK)
+        put_failure(body, item);
+}
+
 static void count_item(struct stats_row *row, const struct op *op) {
     if (op->kind == OP_READ && op->error == OK)
         stats_add(&row->counter[STAT_hits], 1);
@@ -268,20 +284,17 @@ static void count_item(struct stats_row *row, const struct op *op) {
         stats_add(&row->counter[STAT_deletes], 1);
 }
 
-static enum step answer(struct request *r, const struct batch *batch) {
+static enum step answer(struct request *r, struct batch *batch) {
     struct buf *body = &r->response.body;
     response_reset(&r->response);
     response_json(&r->response, 200);
     r->response.no_store = true;
     buf_put_slice(body, SLICE("{\"results\":["));
     for (size_t i = 0; i < batch->count; i++) {
-        const struct item *item = &batch->items[i];
+        struct item *item = &batch->items[i];
         if (i > 0)
             buf_put_char(body, ',');
-        if (item->op.error == OK)
-            put_success(body, item);
-        else
-            put_failure(body, item);
+        put_result(body, item);
         count_item(r->service->row, &item->op);
     }
     buf_put_slice(body, SLICE("]}"));
@@ -290,12 +303,13 @@ static enum step answer(struct request *r, const struct batch *batch) {
 
 /* --- running --------------------------------------------------------------------------------- */
 
-/* An operation before it on the same entry is under way, and has to come first. */
-static bool must_wait(const struct item *item) {
-    for (const struct item *other = item->same_key; other != NULL; other = other->same_key)
-        if (other->state == ITEM_RUNNING && op_holds_up(&other->op, &item->op))
-            return true;
-    return false;
+/* An operation before it on the same entry is under way, and has to come first. The nearest one
+ * speaks for those before it: it has begun, so none of them holds it up. Those that are done are
+ * passed once, and forgotten: many operations may have one key. */
+static bool must_wait(struct item *item) {
+    while (item->same_key != NULL && item->same_key->state == ITEM_DONE)
+        item->same_key = item->same_key->same_key;
+    return item->same_key != NULL && op_holds_up(&item->same_key->op, &item->op);
 }
 
 static void start_items(struct batch *batch, struct op_context *context, size_t running) {
