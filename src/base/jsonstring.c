@@ -4,6 +4,7 @@
  */
 #include "base/jsontext.h"
 
+#include <endian.h>
 #include <stdint.h>
 
 #include "base/base64.h"
@@ -117,19 +118,39 @@ static bool needs_escape(unsigned char c) {
     return c < ' ' || c == '"' || c == '\\';
 }
 
-void jsontext_put_string(struct buf *out, struct slice text) {
-    size_t done = 0;
-    buf_put_char(out, '"');
-    for (size_t i = 0; i < text.n; i++) {
-        unsigned char c = (unsigned char)text.p[i];
-        if (!needs_escape(c))
-            continue;
-        buf_put(out, text.p + done, i - done);
-        put_escape(out, c);
-        done = i + 1;
+/* The bytes of a word that need an escape have their top bit set in the result. The bit of the first
+ * such byte is exact; those above it may be set wrongly, because the subtractions borrow. */
+static uint64_t escapes_in(uint64_t word) {
+    const uint64_t each = UINT64_C(0x0101010101010101);
+    uint64_t quote = word ^ each * '"';
+    uint64_t backslash = word ^ each * '\\';
+    uint64_t control = (word - each * ' ') & ~word;
+    return (((quote - each) & ~quote) | ((backslash - each) & ~backslash) | control) & each * 0x80;
+}
+
+/* How many bytes from `p` on need no escape. */
+static size_t plain_length(const char *p, size_t n) {
+    size_t i = 0;
+    for (uint64_t word; n - i >= sizeof(word); i += sizeof(word)) {
+        memcpy(&word, p + i, sizeof(word));
+        uint64_t stops = escapes_in(le64toh(word));
+        if (stops != 0)
+            return i + (size_t)__builtin_ctzll(stops) / 8;
     }
-    if (done < text.n)
-        buf_put(out, text.p + done, text.n - done);
+    while (i < n && !needs_escape((unsigned char)p[i]))
+        i++;
+    return i;
+}
+
+void jsontext_put_string(struct buf *out, struct slice text) {
+    buf_put_char(out, '"');
+    for (size_t i = 0; i < text.n;) {
+        size_t plain = plain_length(text.p + i, text.n - i);
+        buf_put(out, text.p + i, plain);
+        i += plain;
+        if (i < text.n)
+            put_escape(out, (unsigned char)text.p[i++]);
+    }
     buf_put_char(out, '"');
 }
 

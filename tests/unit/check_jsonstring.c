@@ -5,6 +5,7 @@
 
 #include "base/jsontext.h"
 #include "base/utf8.h"
+#include "require.h"
 #include "support.h"
 
 /* --- reading --------------------------------------------------------------------------------- */
@@ -153,6 +154,37 @@ START_TEST(other_text_stays_as_it_is) {
     ck_assert(slice_eq(buf_slice(&b), SLICE(":\"a/b\x7f\xd0\xba\xe2\x80\xa8\xe2\x80\xa9\xf0\x9f\x8d"
                                             "\x8e<&>'\"\"\"\"\\\"\\n\\\"\"\"x\\ny\\nz\"")));
     buf_fini(&b);
+}
+END_TEST
+
+/* Words of eight bytes are looked at together: every byte at every place, among bytes that differ
+ * from those with an escape by one bit. */
+START_TEST(an_escape_is_found_wherever_it_is) {
+    enum { LENGTH = 21 };
+    static const char near[] = "#]! \x7f\x82\xdc\xa0";
+    for (int c = 0; c < 0x100; c++)
+        for (size_t at = 0; at < LENGTH; at++) {
+            char text[LENGTH];
+            struct buf one = {0};
+            struct buf all = {0};
+            for (size_t i = 0; i < LENGTH; i++)
+                text[i] = near[(i + (size_t)c) % (sizeof(near) - 1)];
+            text[at] = (char)c;
+            char *copy = exact_copy((struct slice){text, LENGTH});
+            jsontext_put_string(&all, (struct slice){copy, LENGTH});
+            buf_put_char(&one, '"');
+            for (size_t i = 0; i < LENGTH; i++) {
+                struct buf single = {0};
+                jsontext_put_string(&single, (struct slice){text + i, 1});
+                buf_put(&one, single.p + 1, single.n - 2);
+                buf_fini(&single);
+            }
+            buf_put_char(&one, '"');
+            require(slice_eq(buf_slice(&one), buf_slice(&all)));
+            buf_fini(&one);
+            buf_fini(&all);
+            free(copy);
+        }
 }
 END_TEST
 
@@ -305,6 +337,7 @@ Suite *suite_jsonstring(void) {
     tcase_set_timeout(t, 30);
     tcase_add_test(t, every_ascii_byte_is_written_as_rfc_8259_demands);
     tcase_add_test(t, other_text_stays_as_it_is);
+    tcase_add_test(t, an_escape_is_found_wherever_it_is);
     tcase_add_test(t, written_strings_are_json_and_mean_the_text);
     tcase_add_test(t, a_failed_buffer_takes_nothing);
     suite_add_tcase(s, t);
