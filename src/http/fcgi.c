@@ -76,18 +76,21 @@ int OS_Accept(int socket, int fail_on_intr, const char *addresses) {
 
 /* --- decoding -------------------------------------------------------------------------------- */
 
-/* Which parameters the service reads, what people call them, and where they go; by the length of
- * their names, which tells most of them apart. A field that is a list may come in several lines,
- * which are one list (RFC 9110, 5.3). */
+/* Which parameters the service reads, what to say if one comes twice, and where they go; by the
+ * length of their names, which tells most of them apart. A field that is a list may come in several
+ * lines, which are one list (RFC 9110, 5.3). */
 static const struct wanted {
     const char *name;
     size_t length;
-    const char *called;
+    const char *twice;
     size_t offset;
     bool is_list;
 } wanted[] = {
 #define PARAM(name, called, member, is_list)                                                       \
-    { name, sizeof(name) - 1, called, offsetof(struct request_params, member), is_list }
+    {                                                                                              \
+        name, sizeof(name) - 1, called " is there twice, and may be there once.",                  \
+            offsetof(struct request_params, member), is_list                                       \
+    }
     PARAM("REQUEST_URI", "REQUEST_URI", target, false),
     PARAM("HTTP_PREFER", "Prefer", fields.prefer, true),
     PARAM("CONTENT_TYPE", "Content-Type", content_type, false),
@@ -171,7 +174,7 @@ static void read_again(struct request_params *params, const struct wanted *row, 
         return;
     }
     params->error = E_DUPLICATE_FIELD;
-    params->twice = row->called;
+    params->detail = row->twice;
 }
 
 /* Copies them: libfcgi's own end with the request. */

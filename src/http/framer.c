@@ -100,8 +100,13 @@ static enum error check_params(struct framer *f, const struct buf *input) {
     for (size_t count = 0; c.left > 0; count++) {
         size_t name;
         size_t value;
-        if (count == FRAMER_PARAM_COUNT_MAX || !cursor_length(&c, &name) ||
-            !cursor_length(&c, &value) || name > c.left || value > c.left - name)
+        /* Any client can send so many header fields: no reason to hang up on its web server. */
+        if (count == FRAMER_PARAM_COUNT_MAX) {
+            f->too_many_params = true;
+            return OK;
+        }
+        if (!cursor_length(&c, &name) || !cursor_length(&c, &value) || name > c.left ||
+            value > c.left - name)
             return E_PROTOCOL;
         if (cursor_skip_has_nul(&c, name + value))
             f->nul_in_params = true;

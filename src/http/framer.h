@@ -1,7 +1,7 @@
 /*
  * The framer: walks FastCGI record headers (FastCGI 1.0, part 3.3) in a connection's input until a
  * whole request is there, and refuses everything that libfcgi should never see: management
- * records, a second BEGIN, other roles, too many or too large parameters, lengths that lie. It
+ * records, a second BEGIN, other roles, too large parameters, lengths that lie. It
  * decodes nothing; libfcgi does that, from memory, on a request known to be complete.
  */
 #ifndef LARDER_HTTP_FRAMER_H
@@ -23,11 +23,12 @@ enum framer_state { FRAMER_BEGIN, FRAMER_PARAMS, FRAMER_STDIN, FRAMER_COMPLETE }
 
 struct framer {
     enum framer_state state;
-    size_t at;           /* the next record's header, in the input */
-    unsigned id;         /* the request's */
-    bool keep;           /* FCGI_KEEP_CONN */
-    bool nul_in_params;  /* a parameter that C strings would cut: the request is malformed */
-    size_t params_start; /* the first PARAMS record */
+    size_t at;            /* the next record's header, in the input */
+    unsigned id;          /* the request's */
+    bool keep;            /* FCGI_KEEP_CONN */
+    bool nul_in_params;   /* a parameter that C strings would cut: the request is malformed */
+    bool too_many_params; /* so is it then, and libfcgi must not see it */
+    size_t params_start;  /* the first PARAMS record */
     size_t params_bytes;
     size_t stdin_start;  /* the first STDIN record */
     size_t stdin_bytes;  /* bytes of the body that are in the input */

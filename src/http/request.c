@@ -1,7 +1,6 @@
 /* From parameters to a routed request: see request.h. */
 #include "http/request.h"
 
-#include <stdio.h>
 #include <strings.h>
 
 #include "http/problem.h"
@@ -101,15 +100,6 @@ static enum step refuse_method(struct request *r) {
     return step;
 }
 
-static enum step refuse_params(struct request *r, const struct request_params *params) {
-    char detail[64];
-    if (params->error != E_DUPLICATE_FIELD || params->twice == NULL)
-        return problem(r, params->error, NULL);
-    (void)snprintf(detail, sizeof(detail), "%s is there twice, and may be there once.",
-                   params->twice);
-    return problem(r, params->error, detail);
-}
-
 static enum step route_request(struct request *r) {
     struct slice tail;
     if (r->method == METHOD_OPTIONS)
@@ -149,7 +139,7 @@ enum step request_start(struct request *r, const struct request_params *params, 
     r->body_too_large = body_too_large;
     r->taken = r->service->now;
     if (params->error != OK)
-        return refuse_params(r, params);
+        return problem(r, params->error, params->detail);
     if (params->method.n == 0 || params->target.n == 0)
         return problem(r, E_MALFORMED_REQUEST, NULL);
     if (!length_agrees(params->content_length, body.n, body_too_large))

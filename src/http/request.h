@@ -73,8 +73,8 @@ struct request_params {
     struct slice content_encoding;
     struct slice content_type_field; /* the same as content_type; seen only to be seen twice */
     struct request_fields fields;
-    enum error error;  /* E_DUPLICATE_FIELD: one of them came twice */
-    const char *twice; /* which one, for people; NULL: nobody knows */
+    enum error error;   /* E_DUPLICATE_FIELD: one of them came twice */
+    const char *detail; /* for people; NULL: the error table's */
 };
 
 /* Of a zeroed request. */

@@ -89,15 +89,19 @@ enum error conn_read(struct conn *c, size_t body_max, int64_t now) {
 }
 
 enum error conn_start(struct conn *c, enum step *step) {
-    struct request_params params;
+    struct request_params params = {0};
     struct framer *f = &c->framer;
-    enum error e =
-        fcgi_decode((struct slice){c->in.p, f->at}, f->body_too_large ? 0 : f->stdin_bytes, &params,
-                    &c->params, &c->body);
+    enum error e = OK;
+    if (!f->too_many_params)
+        e = fcgi_decode((struct slice){c->in.p, f->at}, f->body_too_large ? 0 : f->stdin_bytes,
+                        &params, &c->params, &c->body);
     if (e != OK)
         return e;
-    if (f->nul_in_params)
+    if (f->nul_in_params || f->too_many_params)
         params.error = E_MALFORMED_REQUEST;
+    if (f->too_many_params)
+        params.detail = "The request has too many header fields: with what the web server adds "
+                        "there are more than 256.";
     /* What came early belongs to the next request; it stays in the buffer. */
     buf_consume(&c->in, f->at);
     c->partial_since = 0;

@@ -475,3 +475,22 @@ def test_what_a_batch_answers_has_a_bound(new_redis: NewRedis, new_larder: NewLa
     statuses = [result["status"] for result in check_json(answer)["results"]]
     assert statuses == [200] * 6 + [413] * 25 + [200]
     assert len(answer.body) < 40 * MIB
+
+
+def test_too_many_header_fields_close_no_connection(stack: Stack, key: str) -> None:
+    """A client that sends more than larder reads got a 502, after nginx had tried the request on each
+    of its kept connections, which larder closed one after the other."""
+    def errors() -> int:
+        count: int = stack.larder.stats()["counters"]["protocol_errors"]
+        return count
+
+    before = errors()
+    many = [(f"X-{i}", "x") for i in range(260)]
+    for front in stack.fronts.values():
+        with front.http() as http:
+            for method in ("GET", "PUT", "GET"):
+                body = b"x" if method == "PUT" else None
+                answer = http.request(method, f"/cache/{key}", body, many)
+                assert "256" in check_problem(answer, 400, "malformed-request")["detail"]
+            check_problem(http.request("GET", f"/cache/{key}"), 404, "key-not-found")
+    assert errors() == before

@@ -62,8 +62,9 @@ static bool pairs_are_good(struct slice pairs, bool *nul) {
     for (unsigned count = 0; pairs.n > 0; count++) {
         size_t name;
         size_t value;
-        if (count == 256 || !read_length(&pairs, &name) || !read_length(&pairs, &value) ||
-            name + value > pairs.n)
+        if (count == 256)
+            return true; /* nobody looks at the rest */
+        if (!read_length(&pairs, &name) || !read_length(&pairs, &value) || name + value > pairs.n)
             return false;
         *nul = *nul || (name + value > 0 && memchr(pairs.p, 0, name + value) != NULL);
         pairs = (struct slice){pairs.p + name + value, pairs.n - name - value};
@@ -633,11 +634,12 @@ START_TEST(parameters_may_be_split_over_records_at_every_byte) {
 }
 END_TEST
 
+static struct framer walked;
+
 static enum error walk_params(const struct buf *pairs) {
-    struct framer f;
     put_params(buf_slice(pairs), 0);
-    framer_reset(&f);
-    return framer_walk(&f, &stream, BODY_MAX);
+    framer_reset(&walked);
+    return framer_walk(&walked, &stream, BODY_MAX);
 }
 
 START_TEST(parameters_are_counted) {
@@ -645,8 +647,10 @@ START_TEST(parameters_are_counted) {
     for (int i = 0; i < FRAMER_PARAM_COUNT_MAX; i++)
         records_put_pair(&pairs, "N", SLICE("v"));
     ck_assert_int_eq(walk_params(&pairs), OK);
+    ck_assert(!walked.too_many_params);
     records_put_pair(&pairs, "N", SLICE("v"));
-    ck_assert_int_eq(walk_params(&pairs), E_PROTOCOL);
+    ck_assert_int_eq(walk_params(&pairs), OK);
+    ck_assert(walked.too_many_params);
     buf_fini(&pairs);
 }
 END_TEST
