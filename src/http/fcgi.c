@@ -125,11 +125,12 @@ static size_t find_wanted(const char *name, size_t length) {
     return WANTED;
 }
 
-/* What the environment has for each row. */
+/* What the environment has of the rows; `seen` and `again` have a bit for each. */
 struct found {
     struct slice first[WANTED];
     size_t bytes;   /* room for all of it */
-    unsigned again; /* a bit for each row of which there are more */
+    unsigned seen;  /* there is one */
+    unsigned again; /* there are more */
 };
 
 /* One pass; which copy of a parameter counts must not depend on who reads it, so a second one is an
@@ -142,11 +143,12 @@ static void index_params(char **environment, struct found *found) {
             continue;
         struct slice value = slice_of(sign + 1);
         found->bytes += value.n;
-        if (found->first[i].p == NULL) {
-            found->first[i] = value;
-        } else {
+        if ((found->seen >> i & 1) != 0) {
             found->bytes += 2;
             found->again |= 1U << i;
+        } else {
+            found->seen |= 1U << i;
+            found->first[i] = value;
         }
     }
 }
@@ -179,17 +181,17 @@ static void read_again(struct request_params *params, const struct wanted *row, 
 
 /* Copies them: libfcgi's own end with the request. */
 static enum error read_params(struct request_params *params, struct buf *strings) {
-    struct found found = {0};
+    struct found found;
+    found.bytes = found.seen = found.again = 0;
     index_params(request.envp, &found);
     /* One more: a buffer that has nothing has no address. */
     if (!buf_reserve(strings, found.bytes + 1))
         return E_OUT_OF_MEMORY;
-    for (size_t i = 0; i < WANTED; i++) {
-        if (found.first[i].p == NULL)
-            continue;
+    for (unsigned left = found.seen; left != 0; left &= left - 1) {
+        unsigned i = (unsigned)__builtin_ctz(left);
         const size_t start = strings->n;
         buf_put_slice(strings, found.first[i]);
-        if (found.again >> i & 1)
+        if ((found.again >> i & 1) != 0)
             read_again(params, &wanted[i], found.first[i], strings);
         struct slice *value = (struct slice *)(void *)((char *)params + wanted[i].offset);
         *value = (struct slice){strings->p + start, strings->n - start};
@@ -220,7 +222,6 @@ static bool accept_records(struct slice records) {
 enum error fcgi_decode(struct slice records, size_t body_bytes, struct request_params *params,
                        struct buf *strings, struct buf *body) {
     enum error e = E_PROTOCOL;
-    *params = (struct request_params){0};
     if (accept_records(records)) {
         e = read_params(params, strings);
         if (e == OK)
@@ -245,7 +246,7 @@ static const char canned[] = "\1\1\0\1\0\10\0\0\0\1\1\0\0\0\0\0"
  * either. */
 static bool self_test(struct buf *strings, struct buf *body) {
     const struct slice records = {canned, sizeof(canned) - 1};
-    struct request_params params;
+    struct request_params params = {0};
     if (fcgi_decode(records, 2, &params, strings, body) != OK || !accept_records(records))
         return false;
     bool put = FCGX_PutStr("x", 1, request.out) == 1;

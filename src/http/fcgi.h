@@ -15,7 +15,8 @@
  * Once per process, before the first fcgi_decode. */
 LARDER_MUST_CHECK enum error fcgi_setup(void);
 
-/* Decodes one whole request (as the framer delimits it) whose STDIN has `body_bytes` bytes. The
+/* Decodes one whole request (as the framer delimits it) whose STDIN has `body_bytes` bytes into
+ * `params`, which are zeroed. The
  * parameters that the service reads are put into `strings`, where their slices point, and the body
  * into `body`. */
 LARDER_MUST_CHECK enum error fcgi_decode(struct slice records, size_t body_bytes,

@@ -37,6 +37,7 @@ static void decode(const struct web_request *request) {
     ck_assert_int_eq(framer_walk(&f, &stream, BODY_MAX), OK);
     ck_assert_uint_eq(f.at, stream.n);
     char *records = exact_copy(buf_slice(&stream));
+    params = (struct request_params){0};
     enum error e =
         fcgi_decode((struct slice){records, f.at}, f.stdin_bytes, &params, &strings, &body);
     ck_assert_int_eq(e, OK);
