@@ -410,7 +410,7 @@ def test_a_document_that_is_refused_is_told_what_to_be(stack: Stack, key: str) -
 
 
 def test_a_list_may_come_in_lines(stack: Stack, key: str) -> None:
-    """Prefer and Cache-Groups in two fields, which RFC 9110 makes one list, were 400 behind nginx."""
+    """Prefer and Cache-Groups in two fields, which are one list by RFC 9110, were 400 behind nginx."""
     prefer = [("Prefer", "wait=1"), ("Content-Type", "text/plain"), ("Prefer", "return=minimal"),
               ("Cache-Groups", '"a"'), ("X-Other", "x"), ("Cache-Groups", '"b"')]
     for front in stack.fronts.values():
@@ -478,8 +478,8 @@ def test_what_a_batch_answers_has_a_bound(new_redis: NewRedis, new_larder: NewLa
 
 
 def test_too_many_header_fields_close_no_connection(stack: Stack, key: str) -> None:
-    """A client that sends more than larder reads got a 502, after nginx had tried the request on each
-    of its kept connections, which larder closed one after the other."""
+    """A client that sends more than larder reads got a 502, after nginx had tried the request on
+    each of its kept connections, which larder closed one after the other."""
     def errors() -> int:
         count: int = stack.larder.stats()["counters"]["protocol_errors"]
         return count
