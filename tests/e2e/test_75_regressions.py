@@ -393,3 +393,37 @@ def test_all_the_tags_there_can_be_fit_into_a_header(stack: Stack, key: str) -> 
             answer = http.request("GET", f"/cache/{key}")
             assert check_json(answer)["tags"] == tags
             assert (answer.header("Cache-Groups") or "").count("\\") == 32 * 126
+
+
+def test_a_key_that_was_always_there_is_found(new_redis: NewRedis, new_larder: NewLarder) -> None:
+    """An entry was read, replaced by one without its tag, and judged by the tag that was invalidated
+    then: 404, though at no moment was there nothing."""
+    redis = new_redis()
+    relay = Relay(redis.directory, redis.socket)
+    larder = new_larder(relay.path, workers=1).start(ready=True)
+    armed = False
+
+    def rule(link: Link, command: list[bytes], reply: bytes) -> bool:
+        nonlocal armed
+        if armed and command[0].upper() == b"PTTL":
+            armed = False
+            redis.ask("SET", "k", "2")
+            redis.ask("UNLINK", b"\xfftag:a")
+        return link.send(reply)
+
+    try:
+        relay.rule = rule
+        for method, body, params in (("GET", b"", {}), ("PATCH", b'{"ttl":7}', {}),
+                                     ("PUT", b'{"value":2}', {"HTTP_IF_MATCH": "*"}),
+                                     ("DELETE", b"", {"HTTP_IF_MATCH": "*"})):
+            larder.fastcgi("PUT", "/cache/k", b'{"value":1,"tags":["a"]}')
+            armed = True
+            answer = larder.fastcgi(method, "/cache/k", body, **params)
+            assert check_json(answer).get("value", 2) == 2 and not armed
+        larder.fastcgi("PUT", "/cache/k", b'{"value":1,"tags":["a"]}')
+        redis.ask("UNLINK", b"\xfftag:a")
+        check_problem(larder.fastcgi("GET", "/cache/k"), 404, "key-not-found")
+    finally:
+        relay.rule = None
+        larder.stop()
+        relay.close()
