@@ -17,9 +17,9 @@ enum {
     RESULT_BYTES = 32 << 20, /* values in one answer */
     /* The answer itself: with keys, tags, and what bytes take as a string, up to six for one. */
     ANSWER_BYTES = RESULT_BYTES + RESULT_BYTES / 4,
-    /* Replies in memory: reads alone never bring more, with a probe for each value, and for those
-     * under way. */
-    KEPT_BYTES = 2 * RESULT_BYTES + ROUND_ITEMS * OP_PROBE_BYTES,
+    /* In memory besides the document: reads alone hardly bring more, with a probe for each value,
+     * and with a probe and a header taken apart for those under way. */
+    KEPT_BYTES = 2 * RESULT_BYTES + ROUND_ITEMS * (OP_PROBE_BYTES + ENTRY_HEADER_MAX),
 };
 
 enum item_state { ITEM_WAITING, ITEM_RUNNING, ITEM_DONE };
@@ -43,7 +43,7 @@ struct batch {
     size_t done;
     size_t results; /* bytes of the values that were read */
     bool full;      /* one more did not fit */
-    size_t kept;    /* bytes of Redis's replies that stay in memory */
+    size_t bytes;   /* that the arena held before anything was asked */
 };
 
 /* --- the document ---------------------------------------------------------------------------- */
@@ -208,6 +208,7 @@ static enum error read_batch(struct request *r, struct batch *batch, struct enve
         return E_OUT_OF_MEMORY;
     read_items(r, array, batch);
     link_items(r, batch);
+    batch->bytes = r->arena.bytes;
     return arena_failed(&r->arena) ? E_OUT_OF_MEMORY : OK;
 }
 
@@ -329,11 +330,13 @@ static void start_items(struct batch *batch, struct op_context *context, size_t 
 }
 
 /* Entries come no more than one answer, or memory, may hold, and large ones a few at a time. */
-static bool may_ask(struct batch *batch, struct item *item, size_t *large) {
+static bool may_ask(struct batch *batch, struct item *item, const struct arena *arena,
+                    size_t *large) {
     if (!op_asks_for_entry(&item->op))
         return true;
-    if (batch->kept > KEPT_BYTES || (batch->full && item->op.kind == OP_READ)) {
-        finish_item(batch, item, E_BATCH_TOO_LARGE);
+    bool too_much = arena->bytes - batch->bytes > KEPT_BYTES;
+    if (too_much || (batch->full && item->op.kind == OP_READ)) {
+        finish_item(batch, item, item->op.tries > 0 ? E_CONTENTION : E_BATCH_TOO_LARGE);
         return false;
     }
     return item->op.probes || (*large)++ < ROUND_LARGE;
@@ -353,7 +356,7 @@ static size_t append_items(struct batch *batch, struct op_context *context) {
     size_t asked = 0;
     for (size_t i = batch->first; i < batch->started; i++) {
         struct item *item = &batch->items[i];
-        item->asked = item->state == ITEM_RUNNING && may_ask(batch, item, &large);
+        item->asked = item->state == ITEM_RUNNING && may_ask(batch, item, context->arena, &large);
         if (!item->asked)
             continue;
         op_append(&item->op, context);
@@ -449,8 +452,6 @@ enum step batch_finish(struct request *r) {
     take_items(r, batch, &context);
     if (batch->done == batch->count)
         return answer(r, batch);
-    if (context.keep_replies)
-        batch->kept += r->call.replies.bytes.n;
     op_keep_replies(&context);
     return ask(r, batch);
 }

@@ -94,10 +94,11 @@ enum step single_start(struct request *r) {
     return ask(r, &context);
 }
 
-/* Between two tries all that the arena has is what was found, and made of it. Else many requests
- * for one large entry would hold a copy for every time that they had to start over. */
+/* Between two tries all that the arena has is what was found, and made of it, unless there is an
+ * entry to write. Else many requests for one large entry would hold a copy for every time that they
+ * had to start over. */
 static bool keeps_nothing(const struct op *op) {
-    return op->kind == OP_PATCH || op->kind == OP_COUNT;
+    return op->kind != OP_WRITE;
 }
 
 bool single_done(struct request *r, enum step *step) {

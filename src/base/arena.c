@@ -26,7 +26,7 @@ void arena_fini(struct arena *a) {
         a->chunks = chunk->next;
         free_chunk(chunk);
     }
-    a->failed = false;
+    *a = (struct arena){0};
 }
 
 void arena_reset(struct arena *a) {
@@ -47,6 +47,7 @@ void arena_reset(struct arena *a) {
         kept->used = 0;
     }
     a->chunks = kept;
+    a->bytes = kept != NULL ? kept->size : 0;
 }
 
 /* A chunk of its own for what is large: the one in use stays in front, with the room it has. */
@@ -58,6 +59,7 @@ static struct arena_chunk *add_chunk(struct arena *a, size_t size) {
         return NULL;
     }
     *chunk = (struct arena_chunk){.size = size};
+    a->bytes += size;
     if (a->chunks != NULL && size > CHUNK_BYTES) {
         chunk->next = a->chunks->next;
         a->chunks->next = chunk;
@@ -102,6 +104,7 @@ bool arena_adopt(struct arena *a, struct buf *b) {
         return false;
     }
     *chunk = (struct arena_chunk){.adopted = b->p};
+    a->bytes += b->n;
     if (a->chunks != NULL) {
         chunk->next = a->chunks->next;
         a->chunks->next = chunk;

@@ -15,6 +15,7 @@ struct arena_chunk;
 
 struct arena {
     struct arena_chunk *chunks; /* the one in use first */
+    size_t bytes;               /* that it holds, adopted ones included */
     bool failed;
 };
 

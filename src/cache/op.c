@@ -19,6 +19,7 @@ static const struct {
     [OP_RELOAD] = {op_append_reload, op_take_load, 2, READS, false},
     [OP_WAIT] = {op_append_wait, op_take_wait, 1, READS, false},
     [OP_CHECK] = {op_append_check, op_take_check, 1, READS, true},
+    [OP_CONFIRM] = {op_append_confirm, op_take_confirm, 1, READS, false},
     [OP_PREPARE] = {op_append_prepare, op_take_prepare, 1, READS, true},
     [OP_SET] = {op_append_set, op_take_set, 1, WRITES, false},
     [OP_CREATE] = {op_append_create, op_take_create, 1, WRITES, false},

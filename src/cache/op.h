@@ -36,6 +36,7 @@ enum op_phase {
     OP_RELOAD,   /* ... by GET, since GETRANGE could not tell */
     OP_WAIT,     /* it is another one's turn to read and change the entry */
     OP_CHECK,    /* are its tags alive? a read renews an idle entry */
+    OP_CONFIRM,  /* it is dead: is it still there? */
     OP_PREPARE,  /* nonces for the tags of the new entry, and Redis's time */
     OP_SET,      /* write whatever was there */
     OP_CREATE,   /* write if nothing is there */

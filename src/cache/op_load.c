@@ -143,6 +143,16 @@ static bool nonces_match(const struct op *op, const struct replies *replies,
     return true;
 }
 
+/* Dead was what was read at one moment and judged at a later one. Between the two it may have been
+ * replaced, and then at no moment was there nothing. Who goes on to write learns it from the guard.
+ */
+static bool checked(struct op *op, struct op_context *context) {
+    bool writes = op->kind == OP_WRITE || op->kind == OP_COUNT;
+    if (op->alive || (writes && op->if_match.kind == CONDITION_NONE))
+        return op_loaded(op, context);
+    return op_next(op, OP_CONFIRM);
+}
+
 static bool is_array_of(const struct reply *reply, size_t n) {
     return reply->type == REPLY_ARRAY && reply->integer == (int64_t)n;
 }
@@ -151,7 +161,7 @@ static bool take_mget(struct op *op, struct op_context *context, const struct re
     if (!is_array_of(array, op->found.tag_count))
         return op_refused(op, context, array);
     op->alive = nonces_match(op, &context->call->replies, array);
-    return op_loaded(op, context);
+    return checked(op, context);
 }
 
 /* The entry may be dead by its end alone; the round trip to here took longer then than it had. */
@@ -168,7 +178,26 @@ bool op_take_check(struct op *op, struct op_context *context, const struct reply
             op->fresh = first[2].integer;
         op->redis_now = first[3].integer;
     }
-    return op_loaded(op, context);
+    return checked(op, context);
+}
+
+void op_append_confirm(struct op *op, struct op_context *context) {
+    char last[DECIMAL_MAX];
+    struct slice range[] = {
+        SLICE("GETRANGE"), op->name, SLICE("0"), {last, decimal_put(last, op->found.header.n - 1)}};
+    store_append(context->store, context->call, range, 4);
+}
+
+/* What has the same header is as dead: no nonce ever comes back, and no end is put off without a
+ * new id. */
+bool op_take_confirm(struct op *op, struct op_context *context, const struct reply *first) {
+    if (first->type != REPLY_STRING)
+        return op_refused(op, context, first);
+    if (slice_eq(replies_bytes(&context->call->replies, first), op->found.header) ||
+        ++op->tries == OP_TRIES_MAX)
+        return op_loaded(op, context);
+    context->starts_over = true;
+    return op_next(op, OP_LOAD);
 }
 
 /* --- removing without a look ----------------------------------------------------------------- */

@@ -14,11 +14,11 @@ typedef void op_append_step(struct op *op, struct op_context *context);
 /* Takes. */
 typedef bool op_take_step(struct op *op, struct op_context *context, const struct reply *first);
 
-op_append_step op_append_load, op_append_reload, op_append_wait, op_append_check, op_append_prepare,
-    op_append_set, op_append_create, op_append_guard, op_append_unlink, op_append_unlinked,
-    op_append_add;
-op_take_step op_take_load, op_take_wait, op_take_check, op_take_prepare, op_take_set,
-    op_take_create, op_take_guard, op_take_unlink, op_take_unlinked, op_take_add;
+op_append_step op_append_load, op_append_reload, op_append_wait, op_append_check, op_append_confirm,
+    op_append_prepare, op_append_set, op_append_create, op_append_guard, op_append_unlink,
+    op_append_unlinked, op_append_add;
+op_take_step op_take_load, op_take_wait, op_take_check, op_take_confirm, op_take_prepare,
+    op_take_set, op_take_create, op_take_guard, op_take_unlink, op_take_unlinked, op_take_add;
 
 /* The entry is read and judged (op->exists, alive, found, left): what now? */
 bool op_loaded(struct op *op, struct op_context *context);

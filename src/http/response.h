@@ -17,7 +17,7 @@ struct response {
     struct buf fields;         /* further header lines, each ending in CRLF */
     struct buf body;
     /* A value is not copied into the body: it is written from where it lies, at this offset. It
-     * must live as long as the request's replies or body do. */
+     * must live as long as the request's replies, body or arena do. */
     struct slice splice;
     size_t splice_at;
     enum lookup lookup; /* counted immediately before the answer's first byte is written */

@@ -6,7 +6,7 @@
 #include "redis/script.h"
 
 enum {
-    OLDEST_MAJOR = 6, /* GETEX, PEXPIRE GT and SET KEEPTTL came with 6.2 and 7.0 */
+    OLDEST_MAJOR = 6, /* SET KEEPTTL and SCAN TYPE came with 6.0 */
     OLDEST_MINOR = 2,
 };
 

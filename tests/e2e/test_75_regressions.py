@@ -494,3 +494,83 @@ def test_too_many_header_fields_close_no_connection(stack: Stack, key: str) -> N
                 assert "256" in check_problem(answer, 400, "malformed-request")["detail"]
             check_problem(http.request("GET", f"/cache/{key}"), 404, "key-not-found")
     assert errors() == before
+
+
+def test_a_batch_that_starts_over_holds_no_more_and_more(new_redis: NewRedis,
+                                                         new_larder: NewLarder) -> None:
+    """Each try of each operation kept the header it had found until the whole batch was answered:
+    1000 entries with many tags, changed under it again and again, took gigabytes."""
+    redis = new_redis()
+    relay = Relay(redis.directory, redis.socket)
+    larder = new_larder(relay.path, workers=1, redis_timeout=60000).start(ready=True)
+    tags = [f"{i:02}" + '"' * 126 for i in range(32)]
+    operations: list[dict[str, Any]] = [
+        {"method": "PUT", "key": f"k{i}", "value": 1, "tags": tags} for i in range(60)]
+    put = larder.fastcgi("POST", "/batch", json.dumps({"operations": operations}).encode())
+    assert {result["status"] for result in check_json(put)["results"]} == {200}
+
+    def changed(link: Link, command: list[bytes], reply: bytes) -> bool:
+        is_guard = command[0].upper() == b"EVALSHA" and b"SET" in command
+        return link.send(b":0\r\n" if is_guard else reply)
+
+    try:
+        relay.rule = changed
+        for operation in operations:
+            operation["if_match"] = "*"
+        with larder.connect(120) as connection:
+            answer = connection.request("POST", "/batch",
+                                        json.dumps({"operations": operations}).encode())
+        types = {result["type"] for result in check_json(answer)["results"]}
+        assert types == {"/errors/contention"}
+        assert relay.commands.count(b"GETRANGE") < 60 * 100, "it stopped short of all the tries"
+        assert SANITIZED or rss_bytes(larder.workers()[0]) < 160 * MIB
+    finally:
+        relay.rule = None
+        larder.stop()
+        relay.close()
+
+
+def test_all_the_tags_there_can_be_fit_into_a_header(stack: Stack, key: str) -> None:
+    """32 tags that consist of quotes are 8 KiB of Cache-Groups: nginx answered 502."""
+    tags = [f"{i:02}" + '"' * 126 for i in range(32)]
+    body = json.dumps({"value": 1, "tags": tags}).encode()
+    assert stack.larder.fastcgi("PUT", f"/cache/{key}", body).status == 200
+    for front in stack.fronts.values():
+        with front.http() as http:
+            answer = http.request("GET", f"/cache/{key}")
+            assert check_json(answer)["tags"] == tags
+            assert (answer.header("Cache-Groups") or "").count("\\") == 32 * 126
+
+
+def test_a_key_that_was_always_there_is_found(new_redis: NewRedis, new_larder: NewLarder) -> None:
+    """An entry was read, replaced by one without its tag, and judged by the tag that was invalidated
+    then: 404, though at no moment was there nothing."""
+    redis = new_redis()
+    relay = Relay(redis.directory, redis.socket)
+    larder = new_larder(relay.path, workers=1).start(ready=True)
+    armed = False
+
+    def rule(link: Link, command: list[bytes], reply: bytes) -> bool:
+        nonlocal armed
+        if armed and command[0].upper() == b"PTTL":
+            armed = False
+            redis.ask("SET", "k", "2")
+            redis.ask("UNLINK", b"\xfftag:a")
+        return link.send(reply)
+
+    try:
+        relay.rule = rule
+        for method, body, params in (("GET", b"", {}), ("PATCH", b'{"ttl":7}', {}),
+                                     ("PUT", b'{"value":2}', {"HTTP_IF_MATCH": "*"}),
+                                     ("DELETE", b"", {"HTTP_IF_MATCH": "*"})):
+            larder.fastcgi("PUT", "/cache/k", b'{"value":1,"tags":["a"]}')
+            armed = True
+            answer = larder.fastcgi(method, "/cache/k", body, **params)
+            assert check_json(answer).get("value", 2) == 2 and not armed
+        larder.fastcgi("PUT", "/cache/k", b'{"value":1,"tags":["a"]}')
+        redis.ask("UNLINK", b"\xfftag:a")
+        check_problem(larder.fastcgi("GET", "/cache/k"), 404, "key-not-found")
+    finally:
+        relay.rule = None
+        larder.stop()
+        relay.close()

@@ -40,6 +40,24 @@ START_TEST(every_piece_is_aligned_for_every_type) {
 }
 END_TEST
 
+START_TEST(it_knows_how_much_it_holds) {
+    struct buf b = {0};
+    ck_assert_uint_eq(arena.bytes, 0);
+    (void)take(1);
+    (void)take(1);
+    ck_assert_uint_eq(arena.bytes, CHUNK);
+    (void)take(LARGE);
+    ck_assert_uint_eq(arena.bytes, CHUNK + LARGE);
+    buf_put(&b, "12345", 5);
+    ck_assert(arena_adopt(&arena, &b));
+    ck_assert_uint_eq(arena.bytes, CHUNK + LARGE + 5);
+    arena_reset(&arena);
+    ck_assert_uint_eq(arena.bytes, CHUNK);
+    arena_fini(&arena);
+    ck_assert_uint_eq(arena.bytes, 0);
+}
+END_TEST
+
 /* Each piece is filled with its own number, and all are looked at in the end. */
 START_TEST(pieces_neither_move_nor_overlap) {
     enum { PIECES = 2000 };
@@ -214,6 +232,7 @@ Suite *suite_arena(void) {
     Suite *s = suite_create("arena");
     TCase *t = add_case(s, "taken");
     tcase_add_test(t, every_piece_is_aligned_for_every_type);
+    tcase_add_test(t, it_knows_how_much_it_holds);
     tcase_add_test(t, pieces_neither_move_nor_overlap);
     tcase_add_test(t, chunk_is_used_to_its_end);
     tcase_add_test(t, large_piece_leaves_the_chunk_in_use);

@@ -20,6 +20,14 @@
 #define RELOAD "GET k\nPTTL k\n"
 #define MGET   "MGET \\xfftag:a\n"
 
+/* What is dead has its header looked at once more. */
+#define DEAD                                                                                       \
+    { "GETRANGE k 0 58\n", "$" TAGGED }
+#define DEAD2                                                                                      \
+    { "GETRANGE k 0 97\n", "$" TAGGED2 }
+#define DEAD_IDLE                                                                                  \
+    { "GETRANGE k 0 60\n", "$" IDLE }
+
 /* Entries, as they are shown and as replies are written. */
 #define TAGGED  "\\0larder1 {\"tags\":{\"a\":\"" N1 "\"}}\\n"
 #define TAGGED2 "\\0larder1 {\"tags\":{\"a\":\"" N1 "\",\"b\":\"" N2 "\"}}\\n"
@@ -91,18 +99,36 @@ static const struct talk talks[] = {
      .turns = {{LOAD, "$" TAGGED "1\n:5000"}, {MGET, "[1\n$" N1}},
      .answer = ENTRY("\"value\":1,\"ttl\":5,\"tags\":[\"a\"]")},
     {.method = "GET",
-     .turns = {{LOAD, "$" TAGGED "1\n:-1"}, {MGET, "[1\n$" N2}},
+     .turns = {{LOAD, "$" TAGGED "1\n:-1"}, {MGET, "[1\n$" N2}, DEAD},
      .answer = NOT_FOUND},
-    {.method = "GET", .turns = {{LOAD, "$" TAGGED "1\n:-1"}, {MGET, "[1\n_"}}, .answer = NOT_FOUND},
+    {.method = "GET",
+     .turns = {{LOAD, "$" TAGGED "1\n:-1"}, {MGET, "[1\n_"}, DEAD},
+     .answer = NOT_FOUND},
     {.method = "GET",
      .turns = {{LOAD, "$" TAGGED2 "1\n:-1"}, {"MGET \\xfftag:a \\xfftag:b\n", "[2\n$" N1 "\n$" N2}},
      .answer = ENTRY("\"value\":1,\"ttl\":null,\"tags\":[\"a\",\"b\"]")},
     {.method = "GET",
-     .turns = {{LOAD, "$" TAGGED2 "1\n:-1"}, {"MGET \\xfftag:a \\xfftag:b\n", "[2\n$" N1 "\n$" N1}},
+     .turns = {{LOAD, "$" TAGGED2 "1\n:-1"},
+               {"MGET \\xfftag:a \\xfftag:b\n", "[2\n$" N1 "\n$" N1},
+               DEAD2},
      .answer = NOT_FOUND},
     {.method = "GET",
      .turns = {{LOAD, "$\n:-1"}, {RELOAD, "$" TAGGED "1\n:-1"}, {MGET, "[1\n$" N1}},
      .answer = ENTRY("\"value\":1,\"ttl\":null,\"tags\":[\"a\"]")},
+    /* Replaced since it was read: at no moment was there nothing. */
+    {.method = "GET",
+     .turns = {{LOAD, "$" TAGGED "1\n:-1"},
+               {MGET, "[1\n_"},
+               {"GETRANGE k 0 58\n", "$2"},
+               {LOAD, "$2\n:-1"}},
+     .answer = ENTRY("\"value\":2,\"ttl\":null")},
+    {.method = "PATCH",
+     .body = "{\"ttl\":60}",
+     .turns = {{LOAD, "$" TAGGED "1\n:-1"},
+               {MGET, "[1\n_"},
+               {"GETRANGE k 0 58\n", "$"},
+               {LOAD, "$\n:-2"}},
+     .answer = NOT_FOUND},
     /* Idle times: the script knows the end, PTTL what is left until then or the idle time is over.
      */
     {.method = "GET",
@@ -115,7 +141,9 @@ static const struct talk talks[] = {
                 "[3\n:40000\n:40000\n:50000"}},
      .answer = ENTRY("\"value\":1,\"ttl\":40,\"idle\":60,\"tags\":[\"a\"]")},
     {.method = "GET",
-     .turns = {{LOAD, "$" IDLE "1\n:31000"}, {"EVALSHA check 1 k " IDLE " 60000 0\n", ":0"}},
+     .turns = {{LOAD, "$" IDLE "1\n:31000"},
+               {"EVALSHA check 1 k " IDLE " 60000 0\n", ":0"},
+               DEAD_IDLE},
      .answer = NOT_FOUND},
     /* Conditions. */
     {.method = "GET", .if_none_match = ETAG_OF_1, .turns = {{LOAD, "$1\n:-1"}}, .answer = "304 "},
@@ -127,7 +155,7 @@ static const struct talk talks[] = {
     {.method = "GET", .if_match = ETAG_OF_1, .turns = {{LOAD, "$2\n:-1"}}, .answer = FAILED},
     {.method = "GET",
      .if_none_match = "*",
-     .turns = {{LOAD, "$" TAGGED "1\n:-1"}, {MGET, "[1\n_"}},
+     .turns = {{LOAD, "$" TAGGED "1\n:-1"}, {MGET, "[1\n_"}, DEAD},
      .answer = NOT_FOUND},
 
     /* --- writing --- */
@@ -227,7 +255,7 @@ static const struct talk talks[] = {
     {.method = "PUT",
      .body = "{\"value\":2}",
      .if_match = "*",
-     .turns = {{LOAD, "$" TAGGED "1\n:-1"}, {MGET, "[1\n$" N2}},
+     .turns = {{LOAD, "$" TAGGED "1\n:-1"}, {MGET, "[1\n$" N2}, DEAD},
      .answer = FAILED},
     {.method = "PUT",
      .body = "{\"value\":2}",
@@ -347,7 +375,7 @@ static const struct talk talks[] = {
      .answer = ENTRY("\"value\":2,\"ttl\":60,\"tags\":[\"a\"]")},
     {.method = "PATCH",
      .body = "{\"ttl\":60}",
-     .turns = {{LOAD, "$" TAGGED "1\n:-1"}, {MGET, "[1\n_"}},
+     .turns = {{LOAD, "$" TAGGED "1\n:-1"}, {MGET, "[1\n_"}, DEAD},
      .answer = NOT_FOUND},
     /* An idle entry has its end, and an id for each writing, in its header. */
     {.method = "PATCH",
@@ -943,7 +971,9 @@ START_TEST(failed_precondition_shows_the_tag_there_is) {
     talk_expect(&rig, LOAD);
     ck_assert_int_eq(talk_reply(&rig, "$" TAGGED "1\n:-1"), STEP_WAIT);
     talk_expect(&rig, MGET);
-    ck_assert_int_eq(talk_reply(&rig, "[1\n_"), STEP_ANSWER);
+    ck_assert_int_eq(talk_reply(&rig, "[1\n_"), STEP_WAIT);
+    talk_expect(&rig, "GETRANGE k 0 58\n");
+    ck_assert_int_eq(talk_reply(&rig, "$" TAGGED), STEP_ANSWER);
     talk_check_answer(&rig, FAILED);
     ck_assert_ptr_null(strstr(rig_head(&rig), "ETag"));
 }
