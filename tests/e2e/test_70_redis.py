@@ -503,6 +503,26 @@ def test_real_read_only_replica(new_redis: NewRedis, new_larder: NewLarder) -> N
     measure_recovery(larder)
 
 
+def test_idle_entries_are_read_where_nothing_is_written(new_redis: NewRedis,
+                                                       new_larder: NewLarder) -> None:
+    """A read that may not renew an idle time was 503, as if the value were not there."""
+    redis = new_redis()
+    larder = new_larder(redis, workers=1).start()
+    body = b'{"value":1,"ttl":1000,"idle":100,"tags":["a"]}'
+    assert larder.fastcgi("PUT", "/cache/a", body).status == 200
+    redis.ask("PEXPIRE", "a", 50_000)
+    redis.ask("REPLICAOF", "127.0.0.1", "1")
+    answer = larder.fastcgi("GET", "/cache/a")
+    assert answer.status == 200 and answer.json()["idle"] == 100, answer
+    assert 0 < redis.ask("PTTL", "a") <= 50_000, "nothing was renewed"
+    check_problem(larder.fastcgi("PATCH", "/cache/a", b'{"ttl":5}'), 503, "backend-readonly")
+    check_problem(larder.fastcgi("PUT", "/cache/b", body), 503, "backend-readonly")
+    redis.ask("REPLICAOF", "NO", "ONE")
+    measure_recovery(larder)
+    assert larder.fastcgi("GET", "/cache/a").status == 200
+    assert redis.ask("PTTL", "a") > 99_000
+
+
 def test_real_busy_script(new_redis: NewRedis, new_larder: NewLarder) -> None:
     """A Redis held by an endless script: 503 until SCRIPT KILL."""
     redis = new_redis("--busy-reply-threshold", "100")

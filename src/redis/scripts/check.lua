@@ -26,5 +26,11 @@ if idle == 0 then return { left, -1, now } end
 if redis.call('GETRANGE', KEYS[1], 0, #ARGV[1] - 1) ~= ARGV[1] then return { left, -1, now } end
 if left >= 0 and left < idle then idle = left end
 local renewed = redis.pcall('PEXPIRE', KEYS[1], idle)
-if type(renewed) == 'table' then return renewed end
+if type(renewed) == 'table' then
+  -- Where nothing may be written at the moment, reading goes on.
+  if renewed.err:find('^%-?READONLY') or renewed.err:find('^%-?MISCONF') then
+    return { left, -1, now }
+  end
+  return renewed
+end
 return { left, idle, now }

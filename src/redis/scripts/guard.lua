@@ -15,19 +15,21 @@ elseif not entry or redis.sha1hex(entry) ~= ARGV[1] then
   return 0
 end
 for i = 2, #KEYS do
-  if redis.call('GET', KEYS[i]) ~= ARGV[i + 4] then return 0 end
+  -- What another program has put there is no nonce, whatever it is.
+  if redis.pcall('GET', KEYS[i]) ~= ARGV[i + 4] then return 0 end
 end
 local action, expiry, life = ARGV[2], ARGV[3], ARGV[4]
 -- First: if a command is refused here, nothing is done yet.
+local done
 for i = 2, #KEYS do
   if life == '' then
-    redis.call('PERSIST', KEYS[i])
+    done = redis.pcall('PERSIST', KEYS[i])
   elseif life ~= 'KEEPTTL' then
     local left = redis.call('PTTL', KEYS[i])
-    if left >= 0 and left < tonumber(life) then redis.call('PEXPIRE', KEYS[i], life) end
+    if left >= 0 and left < tonumber(life) then done = redis.pcall('PEXPIRE', KEYS[i], life) end
   end
+  if type(done) == 'table' then return done end
 end
-local done
 if action == 'SET' then
   if expiry == 'KEEPTTL' then
     done = redis.pcall('SET', KEYS[1], ARGV[5], 'KEEPTTL')

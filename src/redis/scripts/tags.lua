@@ -7,22 +7,24 @@ local life = tonumber(ARGV[1])
 local time = redis.call('TIME')
 local answer = { time[1] * 1000 + math.floor(time[2] / 1000) }
 for i, tag in ipairs(KEYS) do
-  local nonce = redis.call('GET', tag)
+  -- pcall: before Redis 7 an error that ends a script has lost its first word.
+  local nonce = redis.pcall('GET', tag)
+  if type(nonce) == 'table' then return nonce end
+  local done
   if not nonce then
     nonce = ARGV[i + 1]
-    local set
     if life then
-      set = redis.pcall('SET', tag, nonce, 'PX', life)
+      done = redis.pcall('SET', tag, nonce, 'PX', life)
     else
-      set = redis.pcall('SET', tag, nonce)
+      done = redis.pcall('SET', tag, nonce)
     end
-    if set.err then return set end
   elseif not life then
-    redis.call('PERSIST', tag)
+    done = redis.pcall('PERSIST', tag)
   else
     local left = redis.call('PTTL', tag)
-    if left >= 0 and left < life then redis.call('PEXPIRE', tag, life) end
+    if left >= 0 and left < life then done = redis.pcall('PEXPIRE', tag, life) end
   end
+  if type(done) == 'table' and done.err then return done end
   answer[i + 1] = nonce
 end
 return answer
