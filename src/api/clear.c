@@ -13,7 +13,6 @@
 #include "http/query.h"
 
 enum {
-    STEP_NAMES = 100,   /* names that Redis looks at in a step: some 50 us */
     UNLINK_NAMES = 128, /* in one command */
 };
 
@@ -123,7 +122,7 @@ static enum step sweep_on(struct request *r, struct sweep *sweep) {
         append_unlinks(r, sweep);
     sweep->scans = sweep->names == NULL || !keyscan_is_over(&sweep->scan);
     if (sweep->scans)
-        keyscan_append(&sweep->scan, r->service->store, &r->call, STEP_NAMES, false);
+        keyscan_append(&sweep->scan, r->service->store, &r->call, KEYSCAN_STEP, false);
     return single_commit(r);
 }
 

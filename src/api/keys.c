@@ -11,8 +11,7 @@
 enum {
     LIMIT_DEFAULT = 100,
     LIMIT_MAX = 1000,
-    STEP_NAMES = 100, /* names that Redis looks at in a step: some 50 us */
-    STEPS_MAX = 50,   /* of a page: few keys in a large Redis make short pages */
+    STEPS_MAX = 150, /* of a page: few keys in a large Redis make short pages */
 };
 
 /* What r->job points to. */
@@ -37,7 +36,7 @@ static enum step step_on(struct request *r, struct listing *listing) {
     if (single_begin(r) != OK)
         return STEP_ANSWER;
     listing->steps++;
-    keyscan_append(&listing->scan, r->service->store, &r->call, STEP_NAMES, true);
+    keyscan_append(&listing->scan, r->service->store, &r->call, KEYSCAN_STEP, true);
     return single_commit(r);
 }
 

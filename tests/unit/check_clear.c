@@ -8,7 +8,7 @@
 #include "support.h"
 #include "talk.h"
 
-#define SCAN(cursor) "SCAN " cursor " COUNT 100 MATCH u:*\n"
+#define SCAN(cursor) "SCAN " cursor " COUNT 32 MATCH u:*\n"
 
 static struct rig rig;
 
@@ -73,11 +73,11 @@ START_TEST(everything_is_what_has_the_prefix_where_others_are) {
     request_init(&rig.request, &rig.service);
     rig_connect(&rig);
     ck_assert_int_eq(start("/cache"), STEP_WAIT);
-    turn("SCAN 0 COUNT 100 MATCH a\\*:*\n", "[2\n$0\n[2\n$a*:k\n$a*:\\xfftag:x");
+    turn("SCAN 0 COUNT 32 MATCH a\\*:*\n", "[2\n$0\n[2\n$a*:k\n$a*:\\xfftag:x");
     last_turn("UNLINK a*:k a*:\\xfftag:x\n", ":2", "200 {\"cleared\":true,\"timestamp\":\"~\"}");
     ck_assert_uint_eq(counted(STAT_clears), 1);
     ck_assert_int_eq(start("/cache?prefix=u"), STEP_WAIT);
-    turn("SCAN 0 COUNT 100 MATCH a\\*:u*\n", "[2\n$0\n[1\n$a*:u1");
+    turn("SCAN 0 COUNT 32 MATCH a\\*:u*\n", "[2\n$0\n[1\n$a*:u1");
     last_turn("UNLINK a*:u1\n", ":1", "200 {\"deleted\":1,\"timestamp\":\"~\"}");
     ck_assert_int_eq(start("/cache?tag=x"), STEP_WAIT);
     last_turn("UNLINK a*:\\xfftag:x\n", ":1",
@@ -141,7 +141,7 @@ END_TEST
 
 START_TEST(prefix_is_literal) {
     ck_assert_int_eq(start("/cache?prefix=%2A%5Ba%5D+b"), STEP_WAIT);
-    last_turn("SCAN 0 COUNT 100 MATCH \\*\\[a\\] b*\n", "[2\n$0\n[0",
+    last_turn("SCAN 0 COUNT 32 MATCH \\*\\[a\\] b*\n", "[2\n$0\n[0",
               "200 {\"deleted\":0,\"timestamp\":\"~\"}");
 }
 END_TEST

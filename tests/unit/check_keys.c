@@ -7,7 +7,7 @@
 #include "support.h"
 #include "talk.h"
 
-enum { STEPS_MAX = 50 };
+enum { STEPS_MAX = 150 };
 
 static struct rig rig;
 
@@ -41,20 +41,20 @@ static void last_turn(const char *commands, const char *replies, const char *ans
 
 START_TEST(page_may_be_all_there_is) {
     ck_assert_int_eq(start("/keys"), STEP_WAIT);
-    last_turn("SCAN 0 COUNT 100 TYPE string\n", "[2\n$0\n[2\n$a\"\n$\xc3\xa9/b",
+    last_turn("SCAN 0 COUNT 32 TYPE string\n", "[2\n$0\n[2\n$a\"\n$\xc3\xa9/b",
               "200 {\"keys\":[\"a\\\"\",\"\xc3\xa9/b\"],\"cursor\":null}");
     ck_assert_ptr_null(strstr(rig_head(&rig), "Link:"));
     ck_assert_ptr_nonnull(strstr(rig_head(&rig), "\r\nCache-Control: no-store\r\n"));
     ck_assert_int_eq(start("/keys"), STEP_WAIT);
-    last_turn("SCAN 0 COUNT 100 TYPE string\n", "[2\n$0\n[0", "200 {\"keys\":[],\"cursor\":null}");
+    last_turn("SCAN 0 COUNT 32 TYPE string\n", "[2\n$0\n[0", "200 {\"keys\":[],\"cursor\":null}");
 }
 END_TEST
 
 START_TEST(page_goes_on_until_it_is_full) {
     ck_assert_int_eq(start("/keys?limit=2"), STEP_WAIT);
-    turn("SCAN 0 COUNT 100 TYPE string\n", "[2\n$5\n[0");
-    turn("SCAN 5 COUNT 100 TYPE string\n", "[2\n$7\n[1\n$a");
-    last_turn("SCAN 7 COUNT 100 TYPE string\n", "[2\n$18446744073709551615\n[2\n$b\n$c",
+    turn("SCAN 0 COUNT 32 TYPE string\n", "[2\n$5\n[0");
+    turn("SCAN 5 COUNT 32 TYPE string\n", "[2\n$7\n[1\n$a");
+    last_turn("SCAN 7 COUNT 32 TYPE string\n", "[2\n$18446744073709551615\n[2\n$b\n$c",
               "200 {\"keys\":[\"a\",\"b\",\"c\"],\"cursor\":\"18446744073709551615\"}");
     ck_assert_ptr_nonnull(strstr(rig_head(&rig), "\r\nLink: </keys?limit=2&cursor="
                                                  "18446744073709551615>; rel=\"next\"\r\n"));
@@ -64,7 +64,7 @@ END_TEST
 START_TEST(next_page_begins_where_the_last_one_ended) {
     ck_assert_int_eq(start("/keys?cursor=18446744073709551615&limit=1&prefix=u%3A%2A%20%C3%A9"),
                      STEP_WAIT);
-    last_turn("SCAN 18446744073709551615 COUNT 100 MATCH u:\\* \xc3\xa9* TYPE string\n",
+    last_turn("SCAN 18446744073709551615 COUNT 32 MATCH u:\\* \xc3\xa9* TYPE string\n",
               "[2\n$9\n[1\n$u:* \xc3\xa9", "200 {\"keys\":[\"u:* \xc3\xa9\"],\"cursor\":\"9\"}");
     ck_assert_ptr_nonnull(strstr(rig_head(&rig), "\r\nLink: </keys?prefix=u:%2A%20%C3%A9&limit=1&"
                                                  "cursor=9>; rel=\"next\"\r\n"));
@@ -77,7 +77,7 @@ START_TEST(page_takes_so_many_steps_at_most) {
     (void)rig_commands(&rig);
     for (int i = 1; i < STEPS_MAX; i++) {
         ck_assert_int_eq(talk_reply(&rig, "[2\n$5\n[0"), STEP_WAIT);
-        talk_expect(&rig, "SCAN 5 COUNT 100 TYPE string\n");
+        talk_expect(&rig, "SCAN 5 COUNT 32 TYPE string\n");
     }
     ck_assert_int_eq(talk_reply(&rig, "[2\n$6\n[0"), STEP_ANSWER);
     talk_check_answer(&rig, "200 {\"keys\":[],\"cursor\":\"6\"}");
@@ -87,7 +87,7 @@ END_TEST
 START_TEST(nobody_waits_any_more) {
     ck_assert_int_eq(start("/keys"), STEP_WAIT);
     rig.request.peer_gone = true;
-    last_turn("SCAN 0 COUNT 100 TYPE string\n", "[2\n$5\n[0", "200 {\"keys\":[],\"cursor\":\"5\"}");
+    last_turn("SCAN 0 COUNT 32 TYPE string\n", "[2\n$5\n[0", "200 {\"keys\":[],\"cursor\":\"5\"}");
 }
 END_TEST
 
@@ -95,7 +95,7 @@ END_TEST
 
 START_TEST(names_that_are_no_keys_are_left_out) {
     ck_assert_int_eq(start("/keys"), STEP_WAIT);
-    last_turn("SCAN 0 COUNT 100 TYPE string\n",
+    last_turn("SCAN 0 COUNT 32 TYPE string\n",
               "[2\n$0\n[9\n$a\n$\\xfftag:a\n$\n$a//b\n$/a\n$..\n$a\\n\n$\\0\n$z",
               "200 {\"keys\":[\"a\",\"z\"],\"cursor\":null}");
 }
@@ -108,12 +108,12 @@ START_TEST(keys_are_shown_without_the_prefix) {
     request_init(&rig.request, &rig.service);
     rig_connect(&rig);
     ck_assert_int_eq(start("/keys?prefix=u&limit=1"), STEP_WAIT);
-    last_turn("SCAN 0 COUNT 100 MATCH app:u* TYPE string\n",
+    last_turn("SCAN 0 COUNT 32 MATCH app:u* TYPE string\n",
               "[2\n$3\n[6\n$app:u1\n$app:\n$app\n$apq:u2\n$app:\\xfftag:a\n$u3",
               "200 {\"keys\":[\"u1\"],\"cursor\":\"3\"}");
     ck_assert_ptr_nonnull(strstr(rig_head(&rig), "</keys?prefix=u&limit=1&cursor=3>"));
     ck_assert_int_eq(start("/keys"), STEP_WAIT);
-    last_turn("SCAN 0 COUNT 100 MATCH app:* TYPE string\n", "[2\n$0\n[0",
+    last_turn("SCAN 0 COUNT 32 MATCH app:* TYPE string\n", "[2\n$0\n[0",
               "200 {\"keys\":[],\"cursor\":null}");
 }
 END_TEST
@@ -161,7 +161,7 @@ START_TEST(parameters_may_be_empty_or_others) {
         char target[64];
         (void)snprintf(target, sizeof(target), "/keys%s", queries[i]);
         ck_assert_msg(start(target) == STEP_WAIT, "%s: %s", target, talk_answer(&rig));
-        last_turn("SCAN 0 COUNT 100 TYPE string\n", "[2\n$0\n[0",
+        last_turn("SCAN 0 COUNT 32 TYPE string\n", "[2\n$0\n[0",
                   "200 {\"keys\":[],\"cursor\":null}");
     }
 }
@@ -169,11 +169,11 @@ END_TEST
 
 START_TEST(limits_are_met_exactly) {
     ck_assert_int_eq(start("/keys?limit=1"), STEP_WAIT);
-    last_turn("SCAN 0 COUNT 100 TYPE string\n", "[2\n$1\n[1\n$a",
+    last_turn("SCAN 0 COUNT 32 TYPE string\n", "[2\n$1\n[1\n$a",
               "200 {\"keys\":[\"a\"],\"cursor\":\"1\"}");
     ck_assert_int_eq(start("/keys?limit=1000"), STEP_WAIT);
-    turn("SCAN 0 COUNT 100 TYPE string\n", "[2\n$1\n[1\n$a");
-    last_turn("SCAN 1 COUNT 100 TYPE string\n", "[2\n$0\n[1\n$b",
+    turn("SCAN 0 COUNT 32 TYPE string\n", "[2\n$1\n[1\n$a");
+    last_turn("SCAN 1 COUNT 32 TYPE string\n", "[2\n$0\n[1\n$b",
               "200 {\"keys\":[\"a\",\"b\"],\"cursor\":null}");
 }
 END_TEST
@@ -199,8 +199,8 @@ START_TEST(step_that_fails_fails_the_page) {
         teardown();
         setup();
         ck_assert_int_eq(start("/keys"), STEP_WAIT);
-        turn("SCAN 0 COUNT 100 TYPE string\n", "[2\n$5\n[1\n$a");
-        talk_expect(&rig, "SCAN 5 COUNT 100 TYPE string\n");
+        turn("SCAN 0 COUNT 32 TYPE string\n", "[2\n$5\n[1\n$a");
+        talk_expect(&rig, "SCAN 5 COUNT 32 TYPE string\n");
         ck_assert_int_eq(talk_reply(&rig, rows[i].reply), STEP_ANSWER);
         ck_assert_int_eq(rig.request.response.status, 503);
         ck_assert_msg(strncmp(rig_json(&rig), rows[i].type, strlen(rows[i].type)) == 0, "%s",
@@ -216,7 +216,7 @@ START_TEST(redis_may_leave_at_every_step) {
         teardown();
         setup();
         ck_assert_int_eq(start("/keys"), STEP_WAIT);
-        turn("SCAN 0 COUNT 100 TYPE string\n", "[2\n$5\n[1\n$a");
+        turn("SCAN 0 COUNT 32 TYPE string\n", "[2\n$5\n[1\n$a");
         (void)rig_commands(&rig);
         if (how == 0) {
             ck_assert_int_eq(talk_hang_up(&rig), STEP_ANSWER);
