@@ -118,8 +118,8 @@ static bool needs_escape(unsigned char c) {
     return c < ' ' || c == '"' || c == '\\';
 }
 
-/* The bytes of a word that need an escape have their top bit set in the result. The bit of the first
- * such byte is exact; those above it may be set wrongly, because the subtractions borrow. */
+/* The bytes of a word that need an escape have their top bit set in the result. The bit of the
+ * first such byte is exact; those above it may be set wrongly, because the subtractions borrow. */
 static uint64_t escapes_in(uint64_t word) {
     const uint64_t each = UINT64_C(0x0101010101010101);
     uint64_t quote = word ^ each * '"';
