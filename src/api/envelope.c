@@ -213,13 +213,6 @@ enum error envelope_get_integer(const struct envelope *envelope, enum envelope_m
 
 /* --- entries --------------------------------------------------------------------------------- */
 
-static bool has_tag(const struct entry_tag *tags, size_t count, struct slice name) {
-    for (size_t i = 0; i < count; i++)
-        if (slice_eq(tags[i].name, name))
-            return true;
-    return false;
-}
-
 static enum error get_tags(struct slice text, struct arena *arena, struct entry *entry,
                            struct envelope_fault *fault) {
     bool valid = true;
@@ -234,7 +227,7 @@ static enum error get_tags(struct slice text, struct arena *arena, struct entry 
     while (valid && jsontext_next_element(&text, &element)) {
         struct slice name = plain_string(element, arena, &valid);
         valid = valid && entry_tag_is_valid(name);
-        if (!valid || has_tag(tags, count, name))
+        if (!valid || entry_has_tag(tags, count, name))
             continue;
         valid = count < ENTRY_TAGS_MAX;
         if (valid)

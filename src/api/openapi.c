@@ -17,18 +17,13 @@ static const struct slice script = SLICE_INIT(docs_js);
 
 /* --- preconditions --------------------------------------------------------------------------- */
 
-static enum error read_condition(struct slice field, struct condition *condition) {
-    *condition = (struct condition){.kind = CONDITION_NONE};
-    return field.p == NULL ? OK : condition_parse(field, condition);
-}
-
 /* What the preconditions make of a text that has this entity tag. */
 static enum error judge(const struct request *r, struct slice etag, bool *not_modified) {
     struct condition match;
     struct condition none_match;
-    enum error e = read_condition(r->fields.if_match, &match);
+    enum error e = condition_read(r->fields.if_match, &match);
     if (e == OK)
-        e = read_condition(r->fields.if_none_match, &none_match);
+        e = condition_read(r->fields.if_none_match, &none_match);
     if (e != OK)
         return e;
     if (match.kind != CONDITION_NONE && !condition_matches(&match, etag, false))

@@ -83,13 +83,9 @@ static enum error read_groups(struct request *r, struct entry *entry) {
     struct entry_tag *tags = e == OK ? arena_take(&r->arena, strings.n * sizeof(*tags)) : NULL;
     if (tags == NULL)
         return e == OK ? E_OUT_OF_MEMORY : e;
-    for (size_t i = 0; i < strings.n; i++) {
-        bool twice = false;
-        for (size_t j = 0; j < entry->tag_count; j++)
-            twice = twice || slice_eq(tags[j].name, strings.string[i]);
-        if (!twice)
+    for (size_t i = 0; i < strings.n; i++)
+        if (!entry_has_tag(tags, entry->tag_count, strings.string[i]))
             tags[entry->tag_count++] = (struct entry_tag){.name = strings.string[i]};
-    }
     entry->tags = tags;
     return OK;
 }

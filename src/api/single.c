@@ -53,10 +53,6 @@ static enum step ask(struct request *r, struct op_context *context) {
     return single_commit(r);
 }
 
-static enum error read_condition(struct slice field, struct condition *condition) {
-    return field.p == NULL ? OK : condition_parse(field, condition);
-}
-
 const char *single_detail(const struct op *op) {
     return op_failed_by_weakness(op)
                ? "If-Match names the entry by a weak entity tag (W/), as a web server makes it "
@@ -82,9 +78,9 @@ static enum step answer_failure(struct request *r) {
 
 enum step single_start(struct request *r) {
     struct op_context context = single_context(r);
-    enum error e = read_condition(r->fields.if_match, &r->op.if_match);
+    enum error e = condition_read(r->fields.if_match, &r->op.if_match);
     if (e == OK)
-        e = read_condition(r->fields.if_none_match, &r->op.if_none_match);
+        e = condition_read(r->fields.if_none_match, &r->op.if_none_match);
     if (e == OK && arena_failed(&r->arena))
         e = E_OUT_OF_MEMORY;
     if (e != OK)

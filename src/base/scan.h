@@ -38,6 +38,11 @@ static inline bool scan_is_blank(char c) {
     return c == ' ' || c == '\t';
 }
 
+/* Between two elements of a list, empty elements included (RFC 9110, 5.6.1.2). */
+static inline bool scan_is_list_gap(char c) {
+    return c == ',' || scan_is_blank(c);
+}
+
 static inline void scan_blanks(struct slice *rest) {
     (void)scan_while(rest, scan_is_blank);
 }

@@ -24,14 +24,10 @@ static bool scan_tag(struct slice *rest, struct tag *tag) {
     return scan_char(rest, '"');
 }
 
-static bool separates(char c) {
-    return c == ',' || scan_is_blank(c);
-}
-
 /* Takes the next tag off a list. False at its end, where nothing is left, or at a fault, where
  * something is. */
 static bool next_tag(struct slice *rest, struct tag *tag) {
-    (void)scan_while(rest, separates);
+    (void)scan_while(rest, scan_is_list_gap);
     struct slice list = *rest;
     if (!scan_tag(&list, tag))
         return false;
@@ -40,6 +36,11 @@ static bool next_tag(struct slice *rest, struct tag *tag) {
         return false;
     *rest = list;
     return true;
+}
+
+enum error condition_read(struct slice field, struct condition *c) {
+    *c = (struct condition){0};
+    return field.p == NULL ? OK : condition_parse(field, c);
 }
 
 enum error condition_parse(struct slice field, struct condition *c) {

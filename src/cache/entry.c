@@ -246,6 +246,13 @@ void entry_etag(const struct entry *entry, char out[ENTRY_ETAG_BYTES]) {
     digest_xxh128_hex(entry->body, seed, out);
 }
 
+bool entry_has_tag(const struct entry_tag *tags, size_t count, struct slice name) {
+    for (size_t i = 0; i < count; i++)
+        if (slice_eq(tags[i].name, name))
+            return true;
+    return false;
+}
+
 bool entry_tag_is_valid(struct slice tag) {
     return tag.n > 0 && tag.n <= ENTRY_TAG_BYTES_MAX && key_text_is_valid(tag);
 }

@@ -74,6 +74,9 @@ bool entry_tag_is_valid(struct slice tag);
 /* It looks like one of entry_make_nonce's. */
 bool entry_is_nonce(struct slice text);
 
+/* One of the tags has this name. */
+bool entry_has_tag(const struct entry_tag *tags, size_t count, struct slice name);
+
 /* 128 random bits. E_SYSTEM: the kernel has none to give. */
 LARDER_MUST_CHECK enum error entry_make_nonce(char out[ENTRY_NONCE_BYTES]);
 

@@ -54,8 +54,7 @@ void op_append_prepare(struct op *op, struct op_context *context) {
     struct number life;
     char nonces[ENTRY_TAGS_MAX][ENTRY_NONCE_BYTES];
     script_begin(&script, SCRIPT_tags, op->whole_scripts);
-    for (size_t i = 0; i < op->entry.tag_count; i++)
-        script_key(&script, op_tag_name(context->arena, context->config, op->entry.tags[i].name));
+    op_add_tag_keys(&script, context, op->entry.tags, op->entry.tag_count);
     script_arg(&script,
                op->expiry > 0 ? number_put(&life, op->expiry + TAG_SLACK_MS) : (struct slice){0});
     for (size_t i = 0; i < op->entry.tag_count; i++) {
@@ -319,16 +318,14 @@ void op_append_guard(struct op *op, struct op_context *context) {
     size_t tags = op->alive ? op->found.tag_count : 0;
     script_begin(&script, SCRIPT_guard, op->whole_scripts);
     script_key(&script, op->name);
-    for (size_t i = 0; i < tags; i++)
-        script_key(&script, op_tag_name(context->arena, context->config, op->found.tags[i].name));
+    op_add_tag_keys(&script, context, op->found.tags, tags);
     script_arg(&script,
                op->exists ? (struct slice){op->digest, sizeof(op->digest)} : (struct slice){0});
     script_arg(&script, slice_of(op->action));
     script_arg(&script, guard_expiry(op, &expiry));
     script_arg(&script, guard_life(op, &life));
     script_arg(&script, op->action[0] == 'S' ? op->stored : (struct slice){0});
-    for (size_t i = 0; i < tags; i++)
-        script_arg(&script, op->found.tags[i].nonce);
+    op_add_nonces(&script, op->found.tags, tags);
     script_send(&script, context->store, context->call);
 }
 

@@ -103,6 +103,17 @@ struct slice op_tag_name(struct arena *arena, const struct config *config, struc
     return (struct slice){name, n};
 }
 
+void op_add_tag_keys(struct script_call *script, const struct op_context *context,
+                     const struct entry_tag *tags, size_t n) {
+    for (size_t i = 0; i < n; i++)
+        script_key(script, op_tag_name(context->arena, context->config, tags[i].name));
+}
+
+void op_add_nonces(struct script_call *script, const struct entry_tag *tags, size_t n) {
+    for (size_t i = 0; i < n; i++)
+        script_arg(script, tags[i].nonce);
+}
+
 static void append_mget(struct op *op, struct op_context *context) {
     struct slice args[1 + ENTRY_TAGS_MAX] = {SLICE("MGET")};
     for (size_t i = 0; i < op->found.tag_count; i++)
@@ -122,13 +133,11 @@ void op_append_check(struct op *op, struct op_context *context) {
     int64_t renewal = op->kind == OP_READ ? op->found.idle * 1000 : 0;
     script_begin(&script, SCRIPT_check, op->whole_scripts);
     script_key(&script, op->name);
-    for (size_t i = 0; i < op->found.tag_count; i++)
-        script_key(&script, op_tag_name(context->arena, context->config, op->found.tags[i].name));
+    op_add_tag_keys(&script, context, op->found.tags, op->found.tag_count);
     script_arg(&script, op->found.header);
     script_arg(&script, (struct slice){idle, decimal_put(idle, (uint64_t)renewal)});
     script_arg(&script, (struct slice){end, decimal_put(end, (uint64_t)op->found.end)});
-    for (size_t i = 0; i < op->found.tag_count; i++)
-        script_arg(&script, op->found.tags[i].nonce);
+    op_add_nonces(&script, op->found.tags, op->found.tag_count);
     script_send(&script, context->store, context->call);
 }
 

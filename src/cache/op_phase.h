@@ -36,6 +36,11 @@ bool op_refused(struct op *op, const struct op_context *context, const struct re
 /* The conditions hold: works out what to write of op->found, and goes on to OP_GUARD. */
 bool op_change(struct op *op, struct op_context *context);
 
+/* Adds the names of tags as keys, and the nonces that an entry carries as arguments. */
+void op_add_tag_keys(struct script_call *script, const struct op_context *context,
+                     const struct entry_tag *tags, size_t n);
+void op_add_nonces(struct script_call *script, const struct entry_tag *tags, size_t n);
+
 /* How an entry whose bytes are known (op->stored) is written. */
 enum op_phase op_write_phase(const struct op *op);
 

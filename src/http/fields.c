@@ -74,16 +74,12 @@ static bool scan_preference(struct slice *rest, struct slice *name, struct slice
     return true;
 }
 
-static bool separates(char c) {
-    return c == ',' || scan_is_blank(c);
-}
-
 bool fields_prefers_minimal(struct slice prefer) {
     bool found = false;
     bool minimal = false;
     struct slice name;
     struct slice value;
-    (void)scan_while(&prefer, separates);
+    (void)scan_while(&prefer, scan_is_list_gap);
     while (prefer.n > 0) {
         if (!scan_preference(&prefer, &name, &value))
             return false;
@@ -93,7 +89,7 @@ bool fields_prefers_minimal(struct slice prefer) {
             found = true;
             minimal = word_is(value, SLICE("minimal"));
         }
-        (void)scan_while(&prefer, separates);
+        (void)scan_while(&prefer, scan_is_list_gap);
     }
     return minimal;
 }
