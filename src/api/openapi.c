@@ -19,8 +19,8 @@ static const struct slice script = SLICE_INIT(docs_js);
 
 /* What the preconditions make of a text that has this entity tag. */
 static enum error judge(const struct request *r, struct slice etag, bool *not_modified) {
-    struct condition match;
-    struct condition none_match;
+    struct condition match = {0};
+    struct condition none_match = {0};
     enum error e = condition_read(r->fields.if_match, &match);
     if (e == OK)
         e = condition_read(r->fields.if_none_match, &none_match);

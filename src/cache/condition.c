@@ -38,11 +38,6 @@ static bool next_tag(struct slice *rest, struct tag *tag) {
     return true;
 }
 
-enum error condition_read(struct slice field, struct condition *c) {
-    *c = (struct condition){0};
-    return field.p == NULL ? OK : condition_parse(field, c);
-}
-
 enum error condition_parse(struct slice field, struct condition *c) {
     struct slice list = scan_trim(field);
     if (slice_eq(list, SLICE("*"))) {

@@ -32,8 +32,10 @@ struct condition {
  * RFC 9110, 5.6.1.2, demands of recipients. */
 LARDER_MUST_CHECK enum error condition_parse(struct slice field, struct condition *c);
 
-/* The same of a field that may be absent: its p is NULL then, and `*c` is CONDITION_NONE. */
-LARDER_MUST_CHECK enum error condition_read(struct slice field, struct condition *c);
+/* The same of a field that may be absent: its p is NULL then, and `*c` is left alone. */
+LARDER_MUST_CHECK static inline enum error condition_read(struct slice field, struct condition *c) {
+    return field.p == NULL ? OK : condition_parse(field, c);
+}
 
 /* `etag` is among the tags: the opaque tag, without quotes, of an entry that exists. `weak` is weak
  * comparison (8.8.3.2), If-None-Match's; without it a tag marked W/ matches nothing, as If-Match
