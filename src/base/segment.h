@@ -17,7 +17,7 @@
 #include "base/stats.h"
 
 #define SEGMENT_MAGIC "larder\r\n"
-enum { SEGMENT_VERSION = 2, SEGMENT_ADDRESS_MAX = 64 };
+enum { SEGMENT_VERSION = 3, SEGMENT_ADDRESS_MAX = 64 };
 
 /* The circuit breaker's shared state; redis/breaker.h has its rules. */
 struct breaker_state {
@@ -61,6 +61,8 @@ struct segment {
     _Alignas(64) struct resolved_address address;
     _Atomic uint32_t resolve_wanted; /* a worker could not connect: look the name up again */
     _Atomic uint32_t policy_refused; /* Redis refused CONFIG SET at the last connect */
+    _Atomic uint32_t reload_refused; /* the last reload was: an older configuration serves on */
+    _Atomic int64_t short_since; /* there are fewer workers than wanted since; 0: there aren't */
 
     _Alignas(64) struct census_state census;
 

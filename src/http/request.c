@@ -100,6 +100,14 @@ static enum step refuse_method(struct request *r) {
     return step;
 }
 
+/* What the master can say of this worker if nothing more comes of it. */
+static void note(const struct request *r, enum worker_phase phase) {
+    struct stats_row *row = r->service->row;
+    atomic_store_explicit(&row->route, (uint32_t)(r->route - r->service->routes->rows),
+                          memory_order_relaxed);
+    atomic_store_explicit(&row->phase, (uint32_t)phase, memory_order_relaxed);
+}
+
 static enum step route_request(struct request *r) {
     struct slice tail;
     if (r->method == METHOD_OPTIONS)
@@ -126,6 +134,7 @@ static enum step route_request(struct request *r) {
         return problem(
             r, E_PRECONDITION_FAILED,
             "If-Match is about one entry, and this request is not; nothing was changed.");
+    note(r, WORKER_STARTS);
     return r->route->plan(r);
 }
 
@@ -149,5 +158,6 @@ enum step request_start(struct request *r, const struct request_params *params, 
 }
 
 enum step request_continue(struct request *r) {
+    note(r, WORKER_FINISHES);
     return r->route->finish(r);
 }

@@ -62,4 +62,7 @@ void route_put_allow(const struct route_table *table, struct slice path, struct 
 
 enum method method_parse(struct slice text);
 
+/* Its name; the empty slice for METHOD_OTHER. */
+struct slice method_name(enum method method);
+
 #endif

@@ -200,13 +200,6 @@ static bool may_take(const struct round *r) {
            store_unsent_bytes(r->service.store) < ROUND_UNSENT_MAX;
 }
 
-static void note_route(struct round *r, const struct request *request) {
-    if (request->route != NULL)
-        atomic_store_explicit(&r->service.row->route,
-                              (uint32_t)(request->route - r->service.routes->rows),
-                              memory_order_relaxed);
-}
-
 static void take(struct round *r, struct conn *c) {
     enum step step;
     enum error e = conn_start(c, &step);
@@ -216,7 +209,6 @@ static void take(struct round *r, struct conn *c) {
         return;
     }
     r->one_shot_at = c->framer.keep ? 0 : r->service.now;
-    note_route(r, &c->request);
     if (step == STEP_ANSWER) {
         answer(r, c);
         return;
@@ -226,6 +218,7 @@ static void take(struct round *r, struct conn *c) {
 }
 
 static void read_and_take(struct round *r, struct conn *c) {
+    atomic_store_explicit(&r->service.row->phase, WORKER_READS, memory_order_relaxed);
     enum error e = conn_read(c, r->body_max, r->service.now);
     if (e == OK) {
         take(r, c);

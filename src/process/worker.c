@@ -251,12 +251,18 @@ static void tick(struct worker *w, int64_t now) {
         census_tick(&w->census);
 }
 
+static void set_phase(const struct worker *w, enum worker_phase phase) {
+    atomic_store_explicit(&w->row->phase, (uint32_t)phase, memory_order_relaxed);
+}
+
 /* One turn. False when epoll itself is broken. */
 static bool turn(struct worker *w) {
+    set_phase(w, WORKER_WAITS);
     int n = epoll_wait(w->epoll, w->events, EVENTS, wait_ms(w));
     int64_t now = clock_monotonic();
     w->round.service.now = now;
     atomic_store_explicit(&w->row->heartbeat, now, memory_order_relaxed);
+    set_phase(w, WORKER_READS);
     if (n < 0 && errno != EINTR) {
         log_error("epoll_wait: %m");
         return false;
@@ -268,6 +274,7 @@ static bool turn(struct worker *w) {
     store_tick(w->store, now);
     /* A deadline or a refused connection has failed calls: they are answered in this turn. */
     round_scatter(&w->round);
+    set_phase(w, WORKER_SENDS);
     store_flush(w->store, now);
     tick(w, now);
     round_end_turn(&w->round);
