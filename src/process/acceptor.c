@@ -18,10 +18,12 @@ enum {
     ONE_SHOT_MS = 10,
 };
 
+/* A heartbeat that is far ahead is as bad as an old one: nobody lives there, or damage would have
+ * everybody wait for a worker that isn't there. */
 static bool counts(const struct stats_row *row, int64_t now) {
     int64_t heartbeat = atomic_load_explicit(&row->heartbeat, memory_order_relaxed);
     return atomic_load_explicit(&row->state, memory_order_relaxed) == WORKER_READY &&
-           now - heartbeat < STALE_HEARTBEAT_MS * NS_PER_MS;
+           clock_is_near(now, heartbeat, STALE_HEARTBEAT_MS * NS_PER_MS);
 }
 
 /* The live worker with the fewest connections, if that is at least two fewer than `mine`; else this

@@ -10,9 +10,9 @@
 #include "base/clock.h"
 #include "base/log.h"
 
-enum error children_init(struct children *c, struct segment *segment,
+enum error children_init(struct children *c, struct segment *segment, uint32_t rows,
                          const struct route_table *routes) {
-    *c = (struct children){.count = segment->row_count, .segment = segment, .routes = routes};
+    *c = (struct children){.count = rows, .segment = segment, .routes = routes};
     c->slots = calloc(c->count, sizeof(c->slots[0]));
     return c->slots != NULL ? OK : E_OUT_OF_MEMORY;
 }
@@ -29,6 +29,10 @@ uint32_t children_free_slot(const struct children *c) {
     return 0;
 }
 
+static int64_t load_heartbeat(const struct children *c, uint32_t slot) {
+    return atomic_load_explicit(&c->segment->rows[slot].heartbeat, memory_order_relaxed);
+}
+
 void children_enter(struct children *c, uint32_t slot, pid_t pid, uint32_t generation,
                     int64_t now) {
     c->slots[slot] = (struct child){
@@ -36,6 +40,8 @@ void children_enter(struct children *c, uint32_t slot, pid_t pid, uint32_t gener
         .state = CHILD_STARTING,
         .generation = generation,
         .started = now,
+        .heartbeat = load_heartbeat(c, slot),
+        .seen = now,
     };
 }
 
@@ -75,18 +81,24 @@ static void kill_child(struct child *child, uint32_t slot, const char *why) {
     (void)kill(child->pid, SIGKILL);
 }
 
+/* When a heartbeat that is new was one: what it says, if that can be true, for the master may have
+ * slept meanwhile. */
+static int64_t when_it_moved(int64_t heartbeat, int64_t now, int64_t watchdog_ns) {
+    return heartbeat <= now && clock_is_near(now, heartbeat, watchdog_ns / 2) ? heartbeat : now;
+}
+
 void children_kill_overdue(struct children *c, int64_t now, int64_t watchdog_ns) {
     for (uint32_t i = SEGMENT_FIRST_WORKER_ROW; i < c->count; i++) {
         struct child *child = &c->slots[i];
         if (child->state == CHILD_NONE || child->killed)
             continue;
-        int64_t heartbeat =
-            atomic_load_explicit(&c->segment->rows[i].heartbeat, memory_order_relaxed);
-        if (heartbeat < child->started)
-            heartbeat = child->started;
+        int64_t heartbeat = load_heartbeat(c, i);
+        if (heartbeat != child->heartbeat)
+            child->seen = when_it_moved(heartbeat, now, watchdog_ns);
+        child->heartbeat = heartbeat;
         if (child->state == CHILD_LEAVING && now >= child->leave_by)
             kill_child(child, i, "it did not leave in time");
-        else if (child->state != CHILD_LEAVING && now - heartbeat >= watchdog_ns)
+        else if (child->state != CHILD_LEAVING && now - child->seen >= watchdog_ns)
             kill_child(child, i, "it has shown no sign of life for watchdog_timeout");
     }
 }

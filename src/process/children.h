@@ -26,6 +26,8 @@ struct child {
     enum child_state state;
     uint32_t generation;
     int64_t started;
+    int64_t heartbeat; /* as its row last said */
+    int64_t seen;      /* when that was new, by the master's own clock */
     int64_t leave_by;
     bool killed; /* by us, for not leaving or not moving */
 };
@@ -38,8 +40,9 @@ struct children {
     const struct route_table *routes; /* for the names in obituaries */
 };
 
+/* `segment` has `rows` rows. */
 LARDER_MUST_CHECK enum error children_init(struct children *c, struct segment *segment,
-                                           const struct route_table *routes);
+                                           uint32_t rows, const struct route_table *routes);
 void children_fini(struct children *c);
 
 /* A free slot's index; 0 if there is none. */
@@ -60,7 +63,9 @@ void children_promote(struct children *c);
 /* Sends the signal that makes it leave (WORKER_SIGNAL_*) and notes until when it may take. */
 void children_dismiss(struct children *c, uint32_t slot, int signal, int64_t leave_by);
 
-/* Kills whoever had to be gone by now, and live ones without a heartbeat for `watchdog_ns`. */
+/* Kills whoever had to be gone by now, and those whose heartbeat has not changed for `watchdog_ns`:
+ * what it says is the child's, that it moves is all that counts. To be called more often than that.
+ */
 void children_kill_overdue(struct children *c, int64_t now, int64_t watchdog_ns);
 
 /* What waitpid told: writes the obituary and frees the slot. True if the death was not asked for;

@@ -20,8 +20,11 @@ struct inherit {
     const int *bells; /* an eventfd per row: wakes that row's worker */
     pid_t master;
     uint32_t generation;
-    uint32_t rows; /* of the segment: not read from there, where any worker could overwrite it */
-    uint32_t row;  /* index of its statistics row */
+    uint32_t row; /* index of its statistics row */
+    /* Of the segment: not read from there, where any worker could overwrite it. */
+    uint32_t rows;
+    int64_t started;      /* clock_monotonic */
+    int64_t started_real; /* clock_realtime */
 };
 
 #endif

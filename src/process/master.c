@@ -174,13 +174,15 @@ static enum error set_up(struct master *m) {
         log_error("cannot set up the master: %m");
         return E_SYSTEM;
     }
-    uint32_t workers = 2 * pool_target(&m->config) + SPARE_ROWS;
-    m->rows = workers + SEGMENT_FIRST_WORKER_ROW;
-    e = segment_create(&m->segment, m->config.run_dir, workers);
+    m->rows = 2 * pool_target(&m->config) + SPARE_ROWS + SEGMENT_FIRST_WORKER_ROW;
+    e = segment_create(&m->segment, &m->segment_fd, m->rows);
+    if (e != OK)
+        return e;
+    m->started = m->segment->started;
+    m->started_real = m->segment->started_real;
+    e = pool_open_bells(m);
     if (e == OK)
-        e = pool_open_bells(m);
-    if (e == OK)
-        e = children_init(&m->children, m->segment, m->setup->routes);
+        e = children_init(&m->children, m->segment, m->rows, m->setup->routes);
     if (e == OK && m->listener.fd < 0)
         e = listen_bind(&m->listener, &m->config);
     return e;
@@ -194,7 +196,7 @@ static void tear_down(struct master *m) {
     }
     children_fini(&m->children);
     pool_close_bells(m);
-    segment_destroy(&m->segment, m->config.run_dir);
+    segment_destroy(&m->segment, &m->segment_fd, m->rows);
     pass_close(&m->pass);
     close_fd(&m->signals);
     close_fd(&m->wake);
@@ -214,6 +216,7 @@ int master_run(const struct master_setup *setup) {
         .listener = setup->listener,
         .notify = setup->notify,
         .pass = {-1, -1},
+        .segment_fd = -1,
         .signals = -1,
         .wake = -1,
         .ready_fd = setup->ready_fd,

@@ -16,11 +16,15 @@ struct master {
     const struct master_setup *setup;
     struct rundir rundir;
     struct segment *segment;
+    int segment_fd;
     struct listener listener;
     struct notify notify;
     struct pass pass;
     int *bells;
-    uint32_t rows; /* of the segment; its own copy of the number is not trusted */
+    /* Of the segment; its own copies of these are not trusted. */
+    uint32_t rows;
+    int64_t started;
+    int64_t started_real;
     struct children children;
     int signals;
     int wake;

@@ -174,9 +174,17 @@ START_TEST(worker_that_is_not_live_does_not_count) {
     set_worker(OTHER, 0);
     balance_with(50);
     check_listening(false);
-    atomic_store(&row(OTHER)->heartbeat, rig.service.now - NS_PER_S);
-    balance_with(50);
-    check_listening(true);
+    static const int64_t heartbeats[] = {-NS_PER_S, NS_PER_S, INT64_MAX / 2, INT64_MIN};
+    for (size_t i = 0; i < COUNT_OF(heartbeats); i++) {
+        set_worker(OTHER, 0);
+        balance_with(50);
+        check_listening(false);
+        /* INT64_MIN of them is no difference but a value: it would overflow one. */
+        atomic_store(&row(OTHER)->heartbeat,
+                     heartbeats[i] == INT64_MIN ? INT64_MIN : rig.service.now + heartbeats[i]);
+        balance_with(50);
+        check_listening(true);
+    }
 }
 END_TEST
 
