@@ -183,8 +183,12 @@ static enum error set_up(struct master *m) {
     e = pool_open_bells(m);
     if (e == OK)
         e = children_init(&m->children, m->segment, m->rows, m->setup->routes);
+    if (e == OK)
+        e = peers_load(&m->peers, m->config.listen_users);
     if (e == OK && m->listener.fd < 0)
         e = listen_bind(&m->listener, &m->config);
+    if (e == OK)
+        e = privileges_drop(&m->setup->privileges);
     return e;
 }
 
@@ -227,6 +231,9 @@ int master_run(const struct master_setup *setup) {
     rundir_forget(&m.rundir);
     int status = EXIT_FAILURE;
     if (set_up(&m) == OK) {
+        privileges_warn(&m.config);
+        if (setup->privileges.lowered)
+            reload_rehearse(&m);
         pool_resolve_first(&m);
         log_info("larderd %s: %u workers, Redis at %s, listening on %s", PACKAGE_VERSION,
                  pool_target(&m.config), where_redis_is(&m.config),

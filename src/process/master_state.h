@@ -8,6 +8,7 @@
 #include "process/children.h"
 #include "process/master.h"
 #include "process/pass.h"
+#include "process/peers.h"
 #include "process/rundir.h"
 
 struct master {
@@ -20,6 +21,7 @@ struct master {
     struct listener listener;
     struct notify notify;
     struct pass pass;
+    struct peers peers;
     int *bells;
     /* Of the segment; its own copies of these are not trusted. */
     uint32_t rows;
@@ -85,5 +87,8 @@ void pool_resolve(struct master *m, int64_t now);
 
 /* One step of a reload that is wanted or under way. */
 void reload_step(struct master *m, int64_t now);
+
+/* Whether a reload could read what root has read at the start; the log says why not. */
+void reload_rehearse(struct master *m);
 
 #endif

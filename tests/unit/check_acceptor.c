@@ -31,6 +31,7 @@ static struct temp_dir dir;
 static struct sockaddr_un address;
 static int bells[ROWS];
 static struct inherit inherit;
+static struct peers peers;
 static struct acceptor acceptor;
 static int listener_tag;
 static int pass_tag;
@@ -53,11 +54,13 @@ static void setup(void) {
     temp_dir_setup(&dir);
     address = (struct sockaddr_un){.sun_family = AF_UNIX};
     temp_dir_join(&dir, "socket", address.sun_path, sizeof(address.sun_path));
+    peers = (struct peers){0};
     inherit = (struct inherit){
         .config = &rig.config,
         .routes = rig.service.routes,
         .segment = rig.service.segment,
         .bells = bells,
+        .peers = &peers,
         .rows = ROWS,
         .row = OWN,
     };
