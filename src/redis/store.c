@@ -369,6 +369,8 @@ static void complete_reply(struct store *s, struct call *call, int64_t now) {
     if (call->replies.has_error)
         note_error_reply(s, call, now);
     note_size(s, call);
+    if (call == &s->ping)
+        breaker_prove(&s->segment->breaker, call->committed, now);
     push_done(s, pop_waiting(s));
 }
 
@@ -560,8 +562,11 @@ void store_on_event(struct store *s, uint32_t events, int64_t now) {
         read_replies(s, (events & closing) != 0, now);
 }
 
+/* With the breaker open nobody else will ask Redis anything, so that is found out at once. */
 static void ping_if_idle(struct store *s, int64_t now) {
-    if (s->pinging || s->waiting.first != NULL || now - s->last_reply < IDLE_PING_MS * NS_PER_MS)
+    if (s->pinging || s->waiting.first != NULL ||
+        (now - s->last_reply < IDLE_PING_MS * NS_PER_MS &&
+         breaker_position(&s->segment->breaker) != BREAKER_OPEN))
         return;
     call_reset(&s->ping);
     s->ping.from = s->ping.to = s->appended;
@@ -603,7 +608,7 @@ static void tick_deadline(struct store *s, int64_t now) {
     /* All workers see one slow command: what was asked before the last timeout proves nothing new.
      */
     int64_t last = atomic_load_explicit(&s->segment->breaker.last_timeout, memory_order_relaxed);
-    if (s->waiting.first->committed > last)
+    if (s->waiting.first->committed > last || last > now)
         breaker_timed_out(&s->segment->breaker, now);
     if (s->reply_bytes < REPLY_FEARED)
         s->reply_bytes = REPLY_FEARED;

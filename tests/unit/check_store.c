@@ -45,7 +45,6 @@ static void setup(void) {
     segment = aligned_alloc(64, bytes);
     ck_assert_ptr_nonnull(segment);
     memset(segment, 0, bytes);
-    segment->row_count = 2;
     row = &segment->rows[1];
     epoll = epoll_create1(EPOLL_CLOEXEC);
     ck_assert_int_ge(epoll, 0);
@@ -1401,6 +1400,44 @@ START_TEST(breaker_of_the_others_is_heeded) {
 }
 END_TEST
 
+/* Who opened it may be gone (a worker that retired), or nobody ever did (damage): without this all
+ * requests are refused for ever while every worker has a connection that works. */
+START_TEST(breaker_that_nobody_closes_is_closed_by_who_is_connected) {
+    connect_to_redis();
+    breaker_timed_out(&segment->breaker, now);
+    breaker_timed_out(&segment->breaker, now);
+    ck_assert_int_eq(store_begin(store, &calls[0], now), E_BACKEND_TIMEOUT);
+    pass(1);
+    turn();
+    ck_assert_str_eq(fake_redis_commands(&redis), "PING\n");
+    ck_assert_int_eq(breaker_position(&segment->breaker), BREAKER_OPEN);
+    pass(1);
+    redis_says("+PONG\r\n");
+    ck_assert_int_eq(breaker_position(&segment->breaker), BREAKER_CLOSED);
+    ask_and_flush(0, "a");
+    redis_says("+A\r\n");
+    check_answered(0, "A");
+}
+END_TEST
+
+START_TEST(ping_from_before_proves_nothing) {
+    connect_to_redis();
+    pass(500);
+    turn();
+    ck_assert_str_eq(fake_redis_commands(&redis), "PING\n");
+    pass(1);
+    breaker_timed_out(&segment->breaker, now);
+    breaker_timed_out(&segment->breaker, now);
+    redis_says("+PONG\r\n");
+    ck_assert_int_eq(breaker_position(&segment->breaker), BREAKER_OPEN);
+    pass(1);
+    turn();
+    ck_assert_str_eq(fake_redis_commands(&redis), "PING\n");
+    redis_says("+PONG\r\n");
+    ck_assert_int_eq(breaker_position(&segment->breaker), BREAKER_CLOSED);
+}
+END_TEST
+
 START_TEST(worker_without_a_connection_heeds_no_entry) {
     fake_redis_listen(&redis);
     breaker_connect_failed(&segment->breaker, E_BACKEND_LOADING, now);
@@ -1559,6 +1596,8 @@ Suite *suite_store(void) {
     tcase_add_loop_test(t, primary_that_takes_no_writes_is_not_left, 0, 2);
     t = add_case(s, "breaker");
     tcase_add_test(t, breaker_of_the_others_is_heeded);
+    tcase_add_test(t, breaker_that_nobody_closes_is_closed_by_who_is_connected);
+    tcase_add_test(t, ping_from_before_proves_nothing);
     tcase_add_test(t, worker_without_a_connection_heeds_no_entry);
     t = add_case(s, "tcp");
     tcase_add_test(t, tcp_connects_when_the_address_is_known);
