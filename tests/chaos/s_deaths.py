@@ -33,9 +33,10 @@ def kill_workers(larder: Larder, seconds: float, signals: tuple[int, ...]) -> li
     """Sends a random worker a signal, in turn, every 100 ms; gives the victims."""
     victims: list[int] = []
     begun = time.monotonic()
-    while time.monotonic() < begun + seconds:
-        sleep_until(begun + (len(victims) + 1) * EVERY)
-        family = larder.workers()
+    for i in range(round(seconds / EVERY)):
+        sleep_until(begun + i * EVERY)
+        # One that is dying already can't be killed again.
+        family = [pid for pid in larder.workers() if pid not in victims]
         if family:
             victims.append(random.choice(family))
             os.kill(victims[-1], signals[len(victims) % len(signals)])
@@ -44,10 +45,10 @@ def kill_workers(larder: Larder, seconds: float, signals: tuple[int, ...]) -> li
 
 
 def kill_under_load(world: World, seconds: float, signals: tuple[int, ...],
-                    **load_options: object) -> tuple[Larder, Report, int]:
-    """The load, the deaths under it, and how many there were."""
-    _, larder, front = world.stack()
-    with world.verify(front, connections=CONNECTIONS, **load_options) as load:
+                    **options: object) -> tuple[Larder, Report, int]:
+    """The load, the deaths under it, and how many there were; options are larderd's."""
+    _, larder, front = world.stack(**options)
+    with world.verify(front, connections=CONNECTIONS) as load:
         load.wait_prepared()
         victims = kill_workers(larder, seconds, signals)
         load.wait_requests(CONNECTIONS)
@@ -80,6 +81,61 @@ def judge(larder: Larder, report: Report, kills: int) -> Iterator[Finding]:
 @scenario("T1", "kill -9 of a random worker every 100 ms")
 def worker_killed(world: World, size: Size) -> Iterator[Finding]:
     """Readers and writers go on while one worker after the other dies."""
-    larder, report, kills = kill_under_load(world, size(full=60.0, short=5.0), (signal.SIGKILL,))
-    yield Finding("kills", kills, figure=size(full=590, short=45), least=True, limit=20)
+    larder, report, kills = kill_under_load(world, size(full=60.0, short=3.0), (signal.SIGKILL,))
+    yield Finding("kills", kills, figure=size(full=590, short=28), least=True, limit=20)
     yield from judge(larder, report, kills)
+
+
+@scenario("T1", "SIGSEGV, SIGABRT and SIGBUS instead of kill -9")
+def worker_crashed(world: World, size: Size) -> Iterator[Finding]:
+    """A worker that dies of its own fault is replaced the same, and leaves no core behind."""
+    signals = (signal.SIGSEGV, signal.SIGABRT, signal.SIGBUS)
+    # A sanitizer would take these signals for findings of its own.
+    env = {f"{tool}_OPTIONS": "handle_segv=0:handle_abort=0:handle_sigbus=0"
+           for tool in ("ASAN", "UBSAN")}
+    larder, report, kills = kill_under_load(world, size(full=30.0, short=2.0), signals, env=env)
+    yield from judge(larder, report, kills)
+    causes = {death.cause.split()[1] for death in larderlog.deaths(larder.text())}
+    yield Finding.holds("the log names each signal",
+                        causes == {str(int(number)) for number in signals}, f"it names {causes}")
+    cores = [path for path in larder.directory.glob("**/core*") if path.is_file()]
+    yield Finding("core files", len(cores), figure=0)
+
+
+@scenario("T1", "kill -9 under reads alone: nginx tries them again", fronts=("nginx",))
+def readers_notice_nothing(world: World, size: Size) -> Iterator[Finding]:
+    """Whoever only reads sees no death: a GET that lost its worker is sent to another."""
+    _, larder, front = world.stack()
+    with world.verify(front, connections=CONNECTIONS, writes=0) as load:
+        load.wait_prepared()
+        victims = kill_workers(larder, size(full=60.0, short=3.0), (signal.SIGKILL,))
+        load.wait_requests(CONNECTIONS)
+    report = load.result
+    yield Finding("failed GETs", report.failed, figure=0,
+                  detail=f"{report['requests']} requests, {len(victims)} kills; "
+                         f"{show_counts(report.failures())}")
+    yield Finding("answers that are not right", report.mismatches, figure=0,
+                  detail=report.examples())
+    yield Finding("longest request", report["hang_ms"], figure=2000, limit=2000, unit="ms")
+
+
+@scenario("T1", "kill -9 in the middle of large answers")
+def killed_mid_body(world: World, size: Size) -> Iterator[Finding]:
+    """Half an answer is never taken for a whole one."""
+    _, larder, front = world.stack()
+    with world.verify(front, connections=16, sizes="large", target="mixed") as load:
+        load.wait_prepared()
+        kills = len(kill_workers(larder, size(full=30.0, short=2.0), (signal.SIGKILL,)))
+        load.wait_requests(16)
+    report = load.result
+    shown = (*SERVER_ERRORS, "short")
+    yield Finding("answers that are not right", report.mismatches, figure=0,
+                  detail=report.examples())
+    yield Finding("failures that are no 5xx and not visibly short",
+                  sum(report.unexpected(shown).values()), figure=0,
+                  detail=show_counts(report.unexpected(shown)))
+    yield Finding("failed requests", report.failed, figure=None,
+                  detail=f"{kills} kills, {report['requests']} requests, "
+                         f"{report['bytes_verified'] >> 20} MiB of values; "
+                         f"{show_counts(report.failures())}")
+    yield Finding("longest request", report["hang_ms"], figure=2000, limit=2000, unit="ms")
