@@ -29,61 +29,63 @@ def whole(larder: Larder) -> bool:
     return len(rows) == larder.worker_count and all(w["state"] == "ready" for w in rows)
 
 
-def kill_workers(larder: Larder, seconds: float, signals: tuple[int, ...]) -> list[int]:
-    """Sends a random worker a signal, in turn, every 100 ms; gives the victims."""
-    victims: list[int] = []
+def kill_workers(larder: Larder, seconds: float, signals: tuple[int, ...]) -> dict[int, float]:
+    """Sends a random worker a signal, in turn, every 100 ms; gives each victim's time.time()."""
+    victims: dict[int, float] = {}
     begun = time.monotonic()
     for i in range(round(seconds / EVERY)):
         sleep_until(begun + i * EVERY)
         # One that is dying already can't be killed again.
         family = [pid for pid in larder.workers() if pid not in victims]
         if family:
-            victims.append(random.choice(family))
-            os.kill(victims[-1], signals[len(victims) % len(signals)])
+            victim = random.choice(family)
+            victims[victim] = time.time()
+            os.kill(victim, signals[i % len(signals)])
     eventually(lambda: whole(larder), 20, "the pool is whole again")
     return victims
 
 
 def kill_under_load(world: World, seconds: float, signals: tuple[int, ...],
-                    **options: object) -> tuple[Larder, Report, int]:
-    """The load, the deaths under it, and how many there were; options are larderd's."""
+                    **options: object) -> tuple[Larder, Report, dict[int, float]]:
+    """The load, and the deaths under it; options are larderd's."""
     _, larder, front = world.stack(**options)
     with world.verify(front, connections=CONNECTIONS) as load:
         load.wait_prepared()
         victims = kill_workers(larder, seconds, signals)
         load.wait_requests(CONNECTIONS)
-    return larder, load.result, len(victims)
+    return larder, load.result, victims
 
 
-def judge(larder: Larder, report: Report, kills: int) -> Iterator[Finding]:
+def judge(larder: Larder, report: Report, victims: dict[int, float]) -> Iterator[Finding]:
     """What holds whatever the workers died of."""
     deaths = larderlog.deaths(larder.text())
-    took = larderlog.replacements(larder.text(), larder.worker_count)
+    took = larderlog.replacements(larder.text(), larder.worker_count, victims)
     # A client has one request at a time, so a worker never held more than there are clients.
     held = sum(min(CONNECTIONS, death.connections + ACCEPTED_A_TURN) for death in deaths)
-    failures = report.failures()
+    shown = (*SERVER_ERRORS, "short")
     yield Finding("answers that are not right", report.mismatches, figure=0,
                   detail=report.examples())
     yield Finding("failures that are no 5xx and not visibly short",
-                  sum(report.unexpected((*SERVER_ERRORS, "short")).values()), figure=0,
-                  detail=show_counts(report.unexpected((*SERVER_ERRORS, "short"))))
+                  sum(report.unexpected(shown).values()), figure=0,
+                  detail=show_counts(report.unexpected(shown)))
     yield Finding("failed requests, of those on connections of the dead", report.failed,
-                  figure=held, detail=f"{report['requests']} requests; {show_counts(failures)}")
+                  figure=held,
+                  detail=f"{report['requests']} requests; {show_counts(report.failures())}")
     yield Finding("longest request", report["hang_ms"], figure=2000, limit=2000, unit="ms")
     yield Finding("pool whole again (p99)", percentile(took, 0.99), figure=50, unit="ms",
                   detail=f"median {percentile(took, 0.5):.1f} ms, most {max(took, default=0):.0f} ms,"
                          f" of {len(took)}")
     yield Finding.holds("the master lives", larder.running())
     yield Finding("deaths that /stats doesn't count",
-                  abs(kills - larder.stats()["counters"]["worker_deaths"]), figure=0)
+                  abs(len(victims) - larder.stats()["counters"]["worker_deaths"]), figure=0)
 
 
 @scenario("T1", "kill -9 of a random worker every 100 ms")
 def worker_killed(world: World, size: Size) -> Iterator[Finding]:
     """Readers and writers go on while one worker after the other dies."""
-    larder, report, kills = kill_under_load(world, size(full=60.0, short=3.0), (signal.SIGKILL,))
-    yield Finding("kills", kills, figure=size(full=590, short=28), least=True, limit=20)
-    yield from judge(larder, report, kills)
+    larder, report, victims = kill_under_load(world, size(full=60.0, short=3.0), (signal.SIGKILL,))
+    yield Finding("kills", len(victims), figure=size(full=590, short=28), least=True, limit=20)
+    yield from judge(larder, report, victims)
 
 
 @scenario("T1", "SIGSEGV, SIGABRT and SIGBUS instead of kill -9")
@@ -93,8 +95,8 @@ def worker_crashed(world: World, size: Size) -> Iterator[Finding]:
     # A sanitizer would take these signals for findings of its own.
     env = {f"{tool}_OPTIONS": "handle_segv=0:handle_abort=0:handle_sigbus=0"
            for tool in ("ASAN", "UBSAN")}
-    larder, report, kills = kill_under_load(world, size(full=30.0, short=2.0), signals, env=env)
-    yield from judge(larder, report, kills)
+    larder, report, victims = kill_under_load(world, size(full=30.0, short=2.0), signals, env=env)
+    yield from judge(larder, report, victims)
     causes = {death.cause.split()[1] for death in larderlog.deaths(larder.text())}
     yield Finding.holds("the log names each signal",
                         causes == {str(int(number)) for number in signals}, f"it names {causes}")

@@ -10,7 +10,7 @@ from world import World
 # A part of the GETs with small values as fast as it goes, the rest with all sizes.
 PARTS = ((0.7, {"sizes": "small", "keys": 4096}), (0.25, {"sizes": "mixed", "keys": 1024}),
          (0.05, {"sizes": "large", "keys": 64, "connections": 16}))
-SHORT_GETS = 20_000
+SHORT_GETS = 10_000
 SLOWEST = 2000  # GETs a second, for the time that it may take
 
 

@@ -21,7 +21,7 @@ def recycled(world: World, size: Size) -> Iterator[Finding]:
     fewest, looks = larder.worker_count, 0
     with world.verify(front, connections=CONNECTIONS) as load:
         load.wait_prepared()
-        end = time.monotonic() + size(full=30.0, short=3.0) * SLOW
+        end = time.monotonic() + size(full=30.0, short=2.0) * SLOW
         while time.monotonic() < end:
             ready = sum(w["state"] == "ready" for w in larder.stats()["workers"])
             fewest = min(fewest, ready)
