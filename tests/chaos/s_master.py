@@ -9,9 +9,9 @@ import time
 from collections.abc import Iterator
 from pathlib import Path
 
-from figures import show_counts
+from deeds import stop_and_time
+from figures import FIRM, show_counts
 from harness import Larder, alive, eventually
-from s_stop import FIRM, stop_and_time
 from scenario import Finding, Size, scenario
 from world import World
 
@@ -47,7 +47,7 @@ def master_killed(world: World, size: Size) -> Iterator[Finding]:
     with socket.socket(socket.AF_UNIX) as held:
         held.bind(str(path))
         held.listen(1024)
-        larder = world.add(Activated(world.space, world.redis())).listen_on(held, path)
+        larder = world.add(Activated(world.space, world.redis(), redis_timeout=5000)).listen_on(held, path)
         larder.start()
         front = world.front(larder)
         with world.verify(front, connections=CONNECTIONS) as load:

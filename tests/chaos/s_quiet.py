@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
+from figures import PATIENT
 from scenario import Finding, Size, scenario
 from world import World
 
@@ -18,7 +19,7 @@ SLOWEST = 2000  # GETs a second, for the time that it may take
 def quiet(world: World, size: Size) -> Iterator[Finding]:
     """As many verified GETs as the whole run still lacks, reads and writes of both forms."""
     gets = size(full=max(world.missing_gets, SHORT_GETS), short=SHORT_GETS)
-    _, larder, front = world.stack()
+    _, larder, front = world.stack(**PATIENT)
     before = larder.workers()
     loads = []
     for share, options in PARTS:

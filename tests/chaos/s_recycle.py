@@ -5,7 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import Iterator
 
-from figures import show_counts
+from figures import PATIENT, show_failures
 from harness import SLOW
 from scenario import Finding, Size, scenario
 from world import World
@@ -17,7 +17,7 @@ MAX_REQUESTS = 1000
 @scenario("T6", "every worker replaced after 1000 requests")
 def recycled(world: World, size: Size) -> Iterator[Finding]:
     """The successor is ready before its predecessor leaves, and no request fails."""
-    _, larder, front = world.stack(max_requests=MAX_REQUESTS)
+    _, larder, front = world.stack(max_requests=MAX_REQUESTS, **PATIENT)
     fewest, looks = larder.worker_count, 0
     with world.verify(front, connections=CONNECTIONS) as load:
         load.wait_prepared()
@@ -29,7 +29,7 @@ def recycled(world: World, size: Size) -> Iterator[Finding]:
     report, counted = load.result, larder.stats()["counters"]
     replaced = counted["worker_starts"] - larder.worker_count
     yield Finding("failed requests", report.failed, figure=0,
-                  detail=f"{report['requests']} requests; {show_counts(report.failures())}")
+                  detail=show_failures(report))
     yield Finding("answers that are not right", report.mismatches, figure=0,
                   detail=report.examples())
     yield Finding("workers replaced", replaced, figure=report["requests"] / MAX_REQUESTS / 4,

@@ -7,7 +7,7 @@ import time
 from collections.abc import Iterator
 
 import larderlog
-from figures import show_counts
+from figures import PATIENT, show_failures
 from harness import Larder, alive, eventually
 from scenario import Finding, Size, scenario
 from verify import Report, sleep_until
@@ -58,8 +58,7 @@ def judge(larder: Larder, report: Report, first: list[int]) -> Iterator[Finding]
     counted = larder.stats()["counters"]
     took = leaving(larder.text())
     yield Finding("failed requests", report.failed, figure=0,
-                  detail=f"{report['requests']} requests, {counted['reloads']} reloads; "
-                         f"{show_counts(report.failures())}")
+                  detail=f"{counted['reloads']} reloads; {show_failures(report)}")
     yield Finding("answers that are not right", report.mismatches, figure=0,
                   detail=report.examples())
     yield Finding("longest request", report["hang_ms"], figure=None, unit="ms")
@@ -72,7 +71,7 @@ def judge(larder: Larder, report: Report, first: list[int]) -> Iterator[Finding]
 @scenario("T3", "SIGHUP in a storm, 0 to 25 ms apart, then every second")
 def reloads(world: World, size: Size) -> Iterator[Finding]:
     """Reloads merge or follow one another, and no client notices any."""
-    _, larder, front = world.stack()
+    _, larder, front = world.stack(**PATIENT)
     first = larder.workers()
     with world.verify(front, connections=CONNECTIONS) as load:
         load.wait_prepared()
@@ -88,7 +87,7 @@ def reloads(world: World, size: Size) -> Iterator[Finding]:
 def faulty_configuration(world: World, size: Size) -> Iterator[Finding]:
     """The old configuration and its workers go on, and the log says what is wrong and where."""
     redis = world.redis()
-    larder = world.prepare_larder(redis, workers=None)
+    larder = world.prepare_larder(redis, workers=None, **PATIENT)
     conf = larder.directory / "larder.conf"
     larder.options["config"] = conf
     conf.write_text("workers = 2\ndefault_ttl = 100\n")
@@ -113,7 +112,7 @@ def faulty_configuration(world: World, size: Size) -> Iterator[Finding]:
         larder.wait_text("generation 2 serves")
         mended = larder.fastcgi("PUT", "/cache/ttl", b'{"value":1}').json()["ttl"]
     yield Finding("failed requests", load.result.failed, figure=0,
-                  detail=show_counts(load.result.failures()))
+                  detail=show_failures(load.result))
     yield Finding("faults whose file and line the log doesn't name", len(unsaid), figure=0,
                   detail=str(unsaid) if unsaid else "")
     yield Finding.holds("the same workers serve on", same)

@@ -11,13 +11,13 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import fcgi
-from figures import percentile, show_counts
+from deeds import stop_and_time
+from figures import FIRM, PATIENT, percentile, show_failures
 from harness import Larder, alive
 from scenario import Finding, Size, scenario
 from world import World
 
 CONNECTIONS = 64
-FIRM = 5.0 + 1.0  # s: drain_timeout's default, and one to be firm in
 
 
 class Peers:
@@ -72,22 +72,11 @@ class Peers:
             thread.join()
 
 
-def stop_and_time(larder: Larder) -> float:
-    """SIGTERM, and the seconds until it has ended as it should: with 0, nothing left behind."""
-    family = larder.workers()
-    begun = time.monotonic()
-    larder.signal(signal.SIGTERM)
-    status = larder.wait(30)
-    taken = time.monotonic() - begun
-    larder.check_ended(status, family)
-    return taken
-
-
 @scenario("T4", "SIGTERM under requests from 16 FastCGI peers", fronts=())
 def nothing_accepted_is_lost(world: World, size: Size) -> Iterator[Finding]:
     """Whoever got a request out gets its answer, on fresh connections and on kept ones."""
     redis = world.redis()
-    larder = world.prepare_larder(redis)
+    larder = world.prepare_larder(redis, **PATIENT)
     answered, taken = 0, []
     lost: list[str] = []
     for i in range(size(full=50, short=6)):
@@ -107,7 +96,7 @@ def nothing_accepted_is_lost(world: World, size: Size) -> Iterator[Finding]:
 @scenario("T4", "SIGTERM under load through a web server")
 def stopped_under_load(world: World, size: Size) -> Iterator[Finding]:
     """It ends in time and cleanly, and nobody gets a wrong or a torn answer."""
-    _, larder, front = world.stack()
+    _, larder, front = world.stack(**PATIENT)
     taken = []
     with world.verify(front, connections=CONNECTIONS, sizes="mixed") as load:
         load.wait_prepared()
@@ -124,7 +113,7 @@ def stopped_under_load(world: World, size: Size) -> Iterator[Finding]:
                   detail=report.examples())
     yield Finding("failures other than the web server's own 5xx",
                   sum(report.unexpected(shown).values()) + sum(report["slugs"].values()), figure=0,
-                  detail=f"{show_counts(report.failures())}; {show_counts(report['slugs'])}")
+                  detail=show_failures(report))
 
 
 @scenario("T4", "SIGTERM with a stopped worker", fronts=())
