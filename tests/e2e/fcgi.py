@@ -136,6 +136,14 @@ class Connection:
             self.socket.close()
             raise
 
+    @classmethod
+    def of(cls, connected: socket.socket) -> "Connection":
+        """A connection that is there already."""
+        connection = cls.__new__(cls)
+        connection.socket = connected
+        connection._buffer = bytearray()
+        return connection
+
     def send(self, data: bytes) -> None:
         """Sends bytes as they are."""
         self.socket.sendall(data)
