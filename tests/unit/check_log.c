@@ -18,6 +18,7 @@
 #include <unistd.h>
 
 #include "base/log.h"
+#include "support.h"
 
 enum { LINE_BYTES = 2048 };
 
@@ -507,7 +508,7 @@ START_TEST(a_child_counts_its_own_drops) {
         bool fresh = log_dropped() == 0;
         bool opened = log_open(file, LOG_LEVEL_INFO) == OK;
         log_info("child");
-        _exit(fresh && opened ? 0 : 1);
+        end_child(fresh && opened ? 0 : 1);
     }
     int status;
     ck_assert_int_eq(waitpid(pid, &status, 0), pid);
