@@ -78,6 +78,7 @@ _Noreturn static void end_child(struct master *m, int status) {
     pass_close(&m->pass);
     close_fd(&m->listener.fd);
     close_fd(&m->wake);
+    log_close();
     exit(status);
 }
 
