@@ -25,6 +25,7 @@ struct sweep {
     unsigned unlinks;          /* commands of the present round, before its SCAN */
     bool whole;                /* everything: the answer is another one */
     bool scans;                /* the present round has a SCAN */
+    bool begun;
 };
 
 static enum step answer(struct request *r, const struct sweep *sweep) {
@@ -113,6 +114,9 @@ static void append_unlinks(struct request *r, struct sweep *sweep) {
 }
 
 static enum step sweep_on(struct request *r, struct sweep *sweep) {
+    if (!request_claim(r, SHARE_SWEEP))
+        return STEP_HOLD;
+    sweep->begun = true;
     call_keep_previous(&r->call);
     sweep->unlinks = 0;
     enum error e = single_begin(r);
@@ -199,6 +203,8 @@ enum step cache_clear_plan(struct request *r) {
 enum step cache_clear_finish(struct request *r) {
     struct sweep *sweep = r->job;
     bool in_steps = sweep->scan.pattern.n > 0;
+    if (in_steps && !sweep->begun)
+        return sweep_on(r, sweep);
     if (r->call.error != OK && in_steps)
         return fail(r, sweep, r->call.error, !r->call.outcome_known);
     if (r->call.error != OK)

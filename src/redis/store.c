@@ -33,6 +33,10 @@ enum {
     FLAP_DELAY_MS = 50,
     LEAVE_EVERY_MS = 1000, /* a replica is left at most this often */
     SAME_FAULT_LOG_S = 60,
+    UNSENT_MAX = 4 << 20,     /* bytes of commands that Redis has not taken yet */
+    EXPECTED_MAX = 16 << 20,  /* bytes of replies, as they are thought to become */
+    REPLY_FIRST = 64 << 10,   /* what a reply is thought to have before any came */
+    REPLY_FEARED = 512 << 10, /* ... after those that were waited for never came */
 };
 
 enum state { CLOSED, CONNECTING, HANDSHAKE, READY };
@@ -53,6 +57,9 @@ struct store {
     bool readable;         /* more may be there than was read in this turn */
     uint64_t appended;     /* bytes of request commands since the last drop */
     uint64_t sent;
+    uint64_t received;    /* bytes of replies, in all */
+    uint64_t expected;    /* replies that calls wait for */
+    uint64_t reply_bytes; /* of one, as they were of late */
 
     struct call_queue waiting; /* committed, in the order of their commands */
     struct call_queue done;    /* for store_next_done */
@@ -90,8 +97,14 @@ struct call *store_next_done(struct store *s) {
 
 /* --- the end of a connection ----------------------------------------------------------------- */
 
-static void fail_first(struct store *s, enum error e) {
+static struct call *pop_waiting(struct store *s) {
     struct call *call = call_queue_pop(&s->waiting);
+    s->expected -= call->wanted;
+    return call;
+}
+
+static void fail_first(struct store *s, enum error e) {
+    struct call *call = pop_waiting(s);
     call->error = e;
     call->outcome_known = s->sent <= call->from;
     push_done(s, call);
@@ -334,6 +347,15 @@ static struct call *expecting(struct store *s) {
     return is_last && first->to > s->sent ? NULL : first;
 }
 
+/* Large ones are noticed at once, and remembered for a while. */
+static void note_size(struct store *s, const struct call *call) {
+    uint64_t bytes = call->replies.bytes.n / call->wanted;
+    if (bytes > s->reply_bytes)
+        s->reply_bytes = (s->reply_bytes + bytes) / 2;
+    else
+        s->reply_bytes -= (s->reply_bytes - bytes) / 16;
+}
+
 /* One more of the call's replies is whole. */
 static void complete_reply(struct store *s, struct call *call, int64_t now) {
     bool whole = ++call->got == call->wanted;
@@ -346,7 +368,10 @@ static void complete_reply(struct store *s, struct call *call, int64_t now) {
         return;
     if (call->replies.has_error)
         note_error_reply(s, call, now);
-    push_done(s, call_queue_pop(&s->waiting));
+    note_size(s, call);
+    if (call == &s->ping)
+        breaker_prove(&s->segment->breaker, call->committed, now);
+    push_done(s, pop_waiting(s));
 }
 
 /* Parses what has been fed. False when the connection was dropped. */
@@ -403,6 +428,7 @@ static void read_replies(struct store *s, bool to_the_end, int64_t now) {
             read_ended(s, n, now);
             return;
         }
+        s->received += (uint64_t)n;
         if (!feed(s, (size_t)n, now))
             return;
         /* Edge-triggered: a short read has emptied the socket, what comes later is a new edge. */
@@ -427,6 +453,7 @@ struct store *store_open(const struct config *config, struct segment *segment,
     s->epoll = epoll;
     s->tag = tag;
     s->reason = E_BACKEND_UNAVAILABLE;
+    s->reply_bytes = REPLY_FIRST;
     return s;
 }
 
@@ -480,7 +507,9 @@ void store_commit(struct store *s, struct call *call, int64_t now) {
     int64_t size_ms = (int64_t)((call->to - call->from) / DEADLINE_BYTES_PER_MS);
     call->deadline = now + (s->config->redis_timeout + size_ms) * NS_PER_MS;
     call->committed = now;
+    call->received = s->received;
     call_queue_push(&s->waiting, call);
+    s->expected += call->wanted;
     if (call != &s->ping)
         stats_add(&s->row->counter[STAT_redis_commands], call->wanted);
 }
@@ -533,8 +562,11 @@ void store_on_event(struct store *s, uint32_t events, int64_t now) {
         read_replies(s, (events & closing) != 0, now);
 }
 
+/* With the breaker open nobody else will ask Redis anything, so that is found out at once. */
 static void ping_if_idle(struct store *s, int64_t now) {
-    if (s->pinging || s->waiting.first != NULL || now - s->last_reply < IDLE_PING_MS * NS_PER_MS)
+    if (s->pinging || s->waiting.first != NULL ||
+        (now - s->last_reply < IDLE_PING_MS * NS_PER_MS &&
+         breaker_position(&s->segment->breaker) != BREAKER_OPEN))
         return;
     call_reset(&s->ping);
     s->ping.from = s->ping.to = s->appended;
@@ -553,8 +585,15 @@ static void tick_ready(struct store *s, int64_t now) {
     ping_if_idle(s, now);
 }
 
+/* Of the first call. What comes in takes its time, too: large values that were asked for before. */
+static int64_t first_deadline(const struct store *s) {
+    const struct call *first = s->waiting.first;
+    return first->deadline +
+           (int64_t)((s->received - first->received) / DEADLINE_BYTES_PER_MS) * NS_PER_MS;
+}
+
 static bool is_overdue(const struct store *s, int64_t now) {
-    return s->waiting.first != NULL && now >= s->waiting.first->deadline;
+    return s->waiting.first != NULL && now >= first_deadline(s);
 }
 
 static void tick_deadline(struct store *s, int64_t now) {
@@ -569,8 +608,10 @@ static void tick_deadline(struct store *s, int64_t now) {
     /* All workers see one slow command: what was asked before the last timeout proves nothing new.
      */
     int64_t last = atomic_load_explicit(&s->segment->breaker.last_timeout, memory_order_relaxed);
-    if (s->waiting.first->committed > last)
+    if (s->waiting.first->committed > last || last > now)
         breaker_timed_out(&s->segment->breaker, now);
+    if (s->reply_bytes < REPLY_FEARED)
+        s->reply_bytes = REPLY_FEARED;
     drop(s, E_BACKEND_TIMEOUT, now, "did not answer in time");
 }
 
@@ -616,7 +657,7 @@ int64_t store_next_deadline(const struct store *s, int64_t now) {
     if (s->readable || s->done.first != NULL)
         return now;
     if (s->waiting.first != NULL)
-        next = earlier(next, s->waiting.first->deadline);
+        next = earlier(next, first_deadline(s));
     if (s->state == CONNECTING || s->state == HANDSHAKE)
         next = earlier(next, s->connect_deadline);
     if (s->state == CONNECTING && s->wire == NULL)
@@ -647,4 +688,8 @@ void store_distrust(struct store *s, int64_t now) {
 
 size_t store_unsent_bytes(const struct store *s) {
     return s->out.unsent;
+}
+
+bool store_is_full(const struct store *s) {
+    return s->out.unsent >= UNSENT_MAX || s->expected * s->reply_bytes >= EXPECTED_MAX;
 }

@@ -45,7 +45,6 @@ static void setup(void) {
     segment = aligned_alloc(64, bytes);
     ck_assert_ptr_nonnull(segment);
     memset(segment, 0, bytes);
-    segment->row_count = 2;
     row = &segment->rows[1];
     epoll = epoll_create1(EPOLL_CLOEXEC);
     ck_assert_int_ge(epoll, 0);
@@ -1090,6 +1089,94 @@ START_TEST(large_commands_have_more_time) {
 }
 END_TEST
 
+/* A reply of 1 MiB, which comes in many pieces. */
+static void say_large(void) {
+    static char reply[MIB];
+    memset(reply, 'v', sizeof(reply));
+    redis_says("$1048576\r\n");
+    for (size_t sent = 0; sent < sizeof(reply); turn()) {
+        ssize_t n = send(redis.peer, reply + sent, sizeof(reply) - sent, MSG_DONTWAIT);
+        require(n > 0);
+        sent += (size_t)n;
+    }
+    redis_says("\r\n");
+    turn();
+}
+
+/* Who asked after others for something large gets it after theirs. */
+START_TEST(what_comes_in_has_more_time) {
+    connect_to_redis();
+    ask_and_flush(0, "large");
+    ask_and_flush(1, "last");
+    pass(ANSWER_MS - 1);
+    say_large();
+    check_done(0);
+    /* 10 ms for 1 MiB. */
+    pass(10);
+    turn();
+    check_none_done();
+    ck_assert_int_eq(store_next_deadline(store, now), now + NS_PER_MS);
+    pass(1);
+    turn();
+    check_failed(1, E_BACKEND_TIMEOUT, false);
+}
+END_TEST
+
+static void ask_many(int i, int commands) {
+    begin(i);
+    for (int k = 0; k < commands; k++)
+        append(i, "GET", "a");
+    store_commit(store, &calls[i], now);
+    store_flush(store, now);
+}
+
+/* What is asked at once is bounded by what comes back, as far as that is known. */
+START_TEST(large_replies_make_it_full_sooner) {
+    connect_to_redis();
+    for (int i = 0; i < 100; i++) {
+        ask_and_flush(0, "small");
+        redis_says("+S\r\n");
+        check_answered(0, "S");
+    }
+    ask_many(0, 1000);
+    ck_assert(!store_is_full(store));
+    for (int i = 0; i < 1000; i++)
+        redis_says("+S\r\n");
+    check_done(0);
+    ask_and_flush(0, "large");
+    say_large();
+    check_done(0);
+    /* 0.5 MiB each, as far as one can tell. */
+    ask_many(0, 16);
+    ck_assert(!store_is_full(store));
+    ask_many(1, 16);
+    ck_assert(store_is_full(store));
+    for (int i = 0; i < 16; i++)
+        redis_says("+S\r\n");
+    ck_assert(!store_is_full(store));
+}
+END_TEST
+
+/* Perhaps what was asked for was too much at once. */
+START_TEST(replies_that_never_came_may_have_been_large) {
+    connect_to_redis();
+    for (int i = 0; i < 100; i++) {
+        ask_and_flush(0, "small");
+        redis_says("+S\r\n");
+        check_answered(0, "S");
+    }
+    ask_many(0, 32);
+    ck_assert(!store_is_full(store));
+    pass(ANSWER_MS);
+    turn();
+    check_failed(0, E_BACKEND_TIMEOUT, false);
+    ask_many(0, 31);
+    ck_assert(!store_is_full(store));
+    ask_many(1, 1);
+    ck_assert(store_is_full(store));
+}
+END_TEST
+
 START_TEST(late_reply_reaches_nobody) {
     connect_to_redis();
     ask_and_flush(0, "late");
@@ -1313,6 +1400,44 @@ START_TEST(breaker_of_the_others_is_heeded) {
 }
 END_TEST
 
+/* Who opened it may be gone (a worker that retired), or nobody ever did (damage): without this all
+ * requests are refused for ever while every worker has a connection that works. */
+START_TEST(breaker_that_nobody_closes_is_closed_by_who_is_connected) {
+    connect_to_redis();
+    breaker_timed_out(&segment->breaker, now);
+    breaker_timed_out(&segment->breaker, now);
+    ck_assert_int_eq(store_begin(store, &calls[0], now), E_BACKEND_TIMEOUT);
+    pass(1);
+    turn();
+    ck_assert_str_eq(fake_redis_commands(&redis), "PING\n");
+    ck_assert_int_eq(breaker_position(&segment->breaker), BREAKER_OPEN);
+    pass(1);
+    redis_says("+PONG\r\n");
+    ck_assert_int_eq(breaker_position(&segment->breaker), BREAKER_CLOSED);
+    ask_and_flush(0, "a");
+    redis_says("+A\r\n");
+    check_answered(0, "A");
+}
+END_TEST
+
+START_TEST(ping_from_before_proves_nothing) {
+    connect_to_redis();
+    pass(500);
+    turn();
+    ck_assert_str_eq(fake_redis_commands(&redis), "PING\n");
+    pass(1);
+    breaker_timed_out(&segment->breaker, now);
+    breaker_timed_out(&segment->breaker, now);
+    redis_says("+PONG\r\n");
+    ck_assert_int_eq(breaker_position(&segment->breaker), BREAKER_OPEN);
+    pass(1);
+    turn();
+    ck_assert_str_eq(fake_redis_commands(&redis), "PING\n");
+    redis_says("+PONG\r\n");
+    ck_assert_int_eq(breaker_position(&segment->breaker), BREAKER_CLOSED);
+}
+END_TEST
+
 START_TEST(worker_without_a_connection_heeds_no_entry) {
     fake_redis_listen(&redis);
     breaker_connect_failed(&segment->breaker, E_BACKEND_LOADING, now);
@@ -1454,6 +1579,9 @@ Suite *suite_store(void) {
     tcase_add_test(t, deadlines_of_one_moment_count_once);
     tcase_add_test(t, reply_that_waited_for_us_is_in_time);
     tcase_add_test(t, large_commands_have_more_time);
+    tcase_add_test(t, what_comes_in_has_more_time);
+    tcase_add_test(t, large_replies_make_it_full_sooner);
+    tcase_add_test(t, replies_that_never_came_may_have_been_large);
     tcase_add_test(t, late_reply_reaches_nobody);
     tcase_add_test(t, idle_connection_is_pinged);
     tcase_add_test(t, requests_behind_a_ping_get_their_own_replies);
@@ -1468,6 +1596,8 @@ Suite *suite_store(void) {
     tcase_add_loop_test(t, primary_that_takes_no_writes_is_not_left, 0, 2);
     t = add_case(s, "breaker");
     tcase_add_test(t, breaker_of_the_others_is_heeded);
+    tcase_add_test(t, breaker_that_nobody_closes_is_closed_by_who_is_connected);
+    tcase_add_test(t, ping_from_before_proves_nothing);
     tcase_add_test(t, worker_without_a_connection_heeds_no_entry);
     t = add_case(s, "tcp");
     tcase_add_test(t, tcp_connects_when_the_address_is_known);
