@@ -100,6 +100,11 @@ void log_reopen(void) {
         use_sink(fd, regular, journal);
 }
 
+void log_close(void) {
+    use_sink(STDERR_FILENO, false, false);
+    sink.path[0] = '\0';
+}
+
 void log_set_role(const char *role) {
     size_t length = strnlen(role, sizeof(sink.role) - 1);
     memcpy(sink.role, role, length);

@@ -18,6 +18,7 @@
 #include <unistd.h>
 
 #include "base/log.h"
+#include "support.h"
 
 enum { LINE_BYTES = 2048 };
 
@@ -333,6 +334,26 @@ START_TEST(descriptor_is_not_inherited_and_not_leaked) {
 }
 END_TEST
 
+START_TEST(after_its_end_the_file_is_closed_and_lines_go_to_standard_error) {
+    int end = pipe_as_stderr();
+    ck_assert_int_eq(log_open(file, LOG_LEVEL_INFO), OK);
+    int before = open("/dev/null", O_RDONLY | O_CLOEXEC);
+    ck_assert_int_ge(before, 0);
+    log_close();
+    log_error("late");
+    log_reopen();
+    log_close();
+    int after = open("/dev/null", O_RDONLY | O_CLOEXEC);
+    ck_assert_int_lt(after, before);
+    ck_assert_str_eq(read_file(file), "");
+    read_fd(end);
+    ck_assert_ptr_nonnull(strstr(seen, "late"));
+    close(before);
+    close(after);
+    close(end);
+}
+END_TEST
+
 START_TEST(reopen_follows_a_rename) {
     char old[PATH_MAX];
     path_in_dir(old, "larder.log.1");
@@ -507,7 +528,7 @@ START_TEST(a_child_counts_its_own_drops) {
         bool fresh = log_dropped() == 0;
         bool opened = log_open(file, LOG_LEVEL_INFO) == OK;
         log_info("child");
-        _exit(fresh && opened ? 0 : 1);
+        end_child(fresh && opened ? 0 : 1);
     }
     int status;
     ck_assert_int_eq(waitpid(pid, &status, 0), pid);
@@ -538,6 +559,7 @@ Suite *suite_log(void) {
     tcase_add_checked_fixture(files, setup, teardown);
     tcase_add_test(files, file_is_appended_to_and_private);
     tcase_add_test(files, descriptor_is_not_inherited_and_not_leaked);
+    tcase_add_test(files, after_its_end_the_file_is_closed_and_lines_go_to_standard_error);
     tcase_add_test(files, reopen_follows_a_rename);
     tcase_add_test(files, reopen_that_fails_keeps_the_file_and_says_so);
     tcase_add_test(files, open_that_fails_keeps_the_log_before);
