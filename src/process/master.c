@@ -116,6 +116,12 @@ static bool is_empty(const struct master *m) {
     return children_count(&m->children, CHILD_NONE, 0) == m->children.count - 1;
 }
 
+static void count_dropped_lines(struct master *m) {
+    uint64_t dropped = log_dropped();
+    stats_add(&master_row(m)->counter[STAT_log_lines_dropped], dropped - m->lines_dropped);
+    m->lines_dropped = dropped;
+}
+
 static void step(struct master *m, int64_t now) {
     atomic_store_explicit(&master_row(m)->heartbeat, now, memory_order_relaxed);
     if (m->due != 0 && now > m->due)
@@ -124,6 +130,7 @@ static void step(struct master *m, int64_t now) {
     read_signals(m, now);
     read_wake(m);
     reap(m, now);
+    count_dropped_lines(m);
     children_promote(&m->children);
     children_kill_overdue(&m->children, now, watchdog_ns(m));
     if (m->stopping)

@@ -41,6 +41,7 @@ struct master {
     int64_t due; /* when the wait before this step was to end; 0: there was none */
     bool up;     /* the pool has been whole, and whoever waited for that knows it */
     bool stopping;
+    uint64_t lines_dropped; /* of the log, as counted so far */
     int64_t backoff_ms;
     int64_t backoff_until;
     pid_t resolver;

@@ -341,6 +341,53 @@ START_TEST(passed_connection_is_adopted_and_counted) {
 }
 END_TEST
 
+START_TEST(worker_with_all_its_connections_takes_no_more) {
+    acceptor.most = 2;
+    for (int i = 0; i < 3; i++)
+        connect_web(i);
+    balance_with(0);
+    acceptor_accept(&acceptor, &r, rig.service.now);
+    acceptor_accept(&acceptor, &r, rig.service.now);
+    ck_assert_uint_eq(r.connections, 2);
+    balance_with(2);
+    check_listening(false);
+    /* One more event of the same turn. */
+    r.connections = 2;
+    acceptor_accept(&acceptor, &r, rig.service.now);
+    ck_assert_uint_eq(r.connections, 2);
+    balance_with(1);
+    check_listening(true);
+    r.connections = 1;
+    acceptor_accept(&acceptor, &r, rig.service.now);
+    ck_assert_uint_eq(r.connections, 2);
+}
+END_TEST
+
+/* Redis must be reached again when its connection is lost. */
+START_TEST(some_descriptors_are_no_connections) {
+    struct rlimit before;
+    int open_ones[64];
+    if (under_valgrind())
+        return;
+    ck_assert_int_eq(getrlimit(RLIMIT_NOFILE, &before), 0);
+    struct rlimit few = {.rlim_cur = 64, .rlim_max = before.rlim_max};
+    ck_assert_int_eq(setrlimit(RLIMIT_NOFILE, &few), 0);
+    acceptor_limit(&acceptor);
+    unsigned n = 0;
+    while ((open_ones[n] = dup(rig.epoll)) >= 0)
+        n++;
+    for (unsigned i = 0; i < n; i++)
+        close(open_ones[i]);
+    ck_assert_uint_ge(n, acceptor.most + 8);
+    ck_assert_uint_gt(acceptor.most, 0);
+    few.rlim_cur = 3;
+    ck_assert_int_eq(setrlimit(RLIMIT_NOFILE, &few), 0);
+    acceptor_limit(&acceptor);
+    ck_assert_uint_eq(acceptor.most, 1);
+    ck_assert_int_eq(setrlimit(RLIMIT_NOFILE, &before), 0);
+}
+END_TEST
+
 /* No descriptors left: looking again at once would spin. */
 START_TEST(worker_without_descriptors_pauses) {
     struct rlimit before;
@@ -397,6 +444,8 @@ Suite *suite_acceptor(void) {
     tcase_add_test(t, connections_that_end_with_their_request_are_accepted_together);
     tcase_add_test(t, all_who_wait_are_taken_before_a_stop);
     tcase_add_test(t, passed_connection_is_adopted_and_counted);
+    tcase_add_test(t, worker_with_all_its_connections_takes_no_more);
+    tcase_add_test(t, some_descriptors_are_no_connections);
     tcase_add_test(t, worker_without_descriptors_pauses);
     return s;
 }

@@ -451,6 +451,34 @@ START_TEST(a_full_pipe_drops_lines_and_the_next_line_says_how_many) {
 }
 END_TEST
 
+/* Whoever else writes into the pipe may have it as it was: one that waits. */
+START_TEST(a_pipe_is_never_waited_for) {
+    char path[64];
+    char link[64];
+    char target[64];
+    char own[64];
+    int waiting = 0;
+    int end = pipe_as_stderr();
+    ck_assert_int_eq(log_open("", LOG_LEVEL_INFO), OK);
+    ck_assert_int_gt(readlink("/proc/self/fd/2", target, sizeof(target)), 0);
+    ck_assert_int_eq(fcntl(STDERR_FILENO, F_GETFL) & O_NONBLOCK, 0);
+    for (int fd = 3; fd < 100; fd++) {
+        (void)snprintf(path, sizeof(path), "/proc/self/fd/%d", fd);
+        memset(link, 0, sizeof(link));
+        if (fd == end || readlink(path, link, sizeof(link) - 1) <= 0)
+            continue;
+        (void)snprintf(own, sizeof(own), "%.*s", (int)strlen(link), target);
+        waiting += strcmp(link, own) == 0 && (fcntl(fd, F_GETFL) & O_NONBLOCK) == O_NONBLOCK;
+    }
+    ck_assert_int_eq(waiting, 1);
+    log_info("hello");
+    read_fd(end);
+    ck_assert_ptr_nonnull(strstr(seen, "hello\n"));
+    ck_assert_int_eq(log_open("/dev/null", LOG_LEVEL_INFO), OK);
+    close(end);
+}
+END_TEST
+
 START_TEST(a_line_above_the_level_announces_nothing) {
     ck_assert_int_eq(log_open("/dev/full", LOG_LEVEL_INFO), OK);
     log_info("x");
@@ -481,7 +509,10 @@ START_TEST(a_reader_that_is_gone_is_no_signal) {
 END_TEST
 
 START_TEST(a_closed_or_full_log_drops) {
-    ck_assert_int_eq(log_open("", LOG_LEVEL_INFO), OK);
+    int null = open("/dev/null", O_WRONLY | O_CLOEXEC);
+    ck_assert_int_ge(null, 0);
+    use_stderr(null);
+    close(null);
     close(STDERR_FILENO);
     log_info("nowhere");
     ck_assert_uint_eq(log_dropped(), 1);
@@ -568,6 +599,7 @@ Suite *suite_log(void) {
     tcase_add_checked_fixture(drops, setup, teardown);
     tcase_add_test(drops, a_line_is_one_write);
     tcase_add_test(drops, a_full_pipe_drops_lines_and_the_next_line_says_how_many);
+    tcase_add_test(drops, a_pipe_is_never_waited_for);
     tcase_add_test(drops, a_line_above_the_level_announces_nothing);
     tcase_add_test(drops, a_reader_that_is_gone_is_no_signal);
     tcase_add_test(drops, a_closed_or_full_log_drops);
