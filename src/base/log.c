@@ -113,7 +113,7 @@ void log_reopen(void) {
 }
 
 void log_close(void) {
-    use_sink(STDERR_FILENO, false, false);
+    use_sink((struct place){.fd = STDERR_FILENO});
     sink.path[0] = '\0';
 }
 
@@ -146,8 +146,9 @@ static bool write_line(const char *line, size_t n) {
     size_t skip = sink.torn ? 0 : 1;
     ssize_t written;
     do
-        written = sink.place.socket ? send(sink.place.fd, line + skip, n - skip, MSG_DONTWAIT | MSG_NOSIGNAL)
-                                    : write(sink.place.fd, line + skip, n - skip);
+        written = sink.place.socket
+                      ? send(sink.place.fd, line + skip, n - skip, MSG_DONTWAIT | MSG_NOSIGNAL)
+                      : write(sink.place.fd, line + skip, n - skip);
     while (written < 0 && errno == EINTR);
     if (written < 0)
         return false;
