@@ -5,6 +5,7 @@
  */
 #include "api/document.h"
 #include "api/handlers.h"
+#include "api/snapshot.h"
 #include "base/clock.h"
 #include "http/problem.h"
 #include "redis/breaker.h"
@@ -45,8 +46,7 @@ enum step health_plan(struct request *r) {
     begin(&doc, "healthy");
     document_add_text(&doc, json_root(&doc), "redis", "connected");
     document_add_text(&doc, json_root(&doc), "version", PACKAGE_VERSION);
-    json_add_int(&doc, json_root(&doc), "uptime_seconds",
-                 (r->service->now - r->service->segment->started) / NS_PER_S);
+    json_add_int(&doc, json_root(&doc), "uptime_seconds", snapshot_uptime(r->service) / NS_PER_S);
     return document_answer(r, &doc);
 }
 

@@ -3,11 +3,18 @@
 
 #include <string.h>
 
+#include "base/clock.h"
+
 #define LOAD(member) atomic_load_explicit(&(member), memory_order_relaxed)
 
-/* Another process's clock reading may be ahead of `now`, which is the turn's. */
+/* Of what is no time, nothing. */
 static int64_t elapsed(int64_t now, int64_t then) {
-    return then < 0 || then > now ? 0 : now - then;
+    int64_t age = clock_age(now, then);
+    return age == INT64_MAX ? 0 : age;
+}
+
+int64_t snapshot_uptime(const struct service *service) {
+    return elapsed(service->now, service->segment->started);
 }
 
 struct snapshot_worker snapshot_worker(const struct stats_row *row, int64_t now) {
@@ -35,17 +42,17 @@ static void add_worker(struct snapshot *s, const struct snapshot_worker *worker)
 void snapshot_take(struct snapshot *s, const struct service *service) {
     const struct segment *segment = service->segment;
     memset(s, 0, sizeof(*s));
-    stats_sum_rows(&s->sum, segment->rows, segment->row_count);
+    stats_sum_rows(&s->sum, segment->rows, service->rows);
     for (size_t route = 0; route < STATS_ROUTES; route++)
         for (size_t class = 0; class < STATS_CLASSES; class ++)
             s->by_class[class] += s->sum.requests[route][class];
     for (size_t i = 0; i < LATENCY_BUCKETS; i++)
         s->answered += s->sum.latency[i];
-    for (uint32_t i = SEGMENT_FIRST_WORKER_ROW; i < segment->row_count; i++) {
+    for (uint32_t i = SEGMENT_FIRST_WORKER_ROW; i < service->rows; i++) {
         struct snapshot_worker worker = snapshot_worker(&segment->rows[i], service->now);
         add_worker(s, &worker);
     }
-    s->uptime = elapsed(service->now, segment->started);
+    s->uptime = snapshot_uptime(service);
 }
 
 const char *snapshot_class_name(size_t class) {

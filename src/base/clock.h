@@ -13,6 +13,15 @@ int64_t clock_monotonic(void);
 /* Nanoseconds since the epoch. */
 int64_t clock_realtime(void);
 
+/* How long ago `then` was; both are clock_monotonic's. What another process wrote into shared
+ * memory may be a little ahead of `now`, which is 0, or no time at all, which is INT64_MAX: too
+ * long ago for whatever it is about. */
+static inline int64_t clock_age(int64_t now, int64_t then) {
+    if (then < 0 || then - now > NS_PER_S)
+        return INT64_MAX;
+    return then > now ? 0 : now - then;
+}
+
 /* "2026-01-31T23:59:59.123456Z": RFC 3339, UTC, microseconds. */
 enum { CLOCK_TIMESTAMP_BYTES = 27 };
 

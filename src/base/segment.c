@@ -42,6 +42,11 @@ static void *map_new_file(int fd, size_t bytes, const char *path) {
     return map;
 }
 
+static size_t size_of(uint32_t workers) {
+    return sizeof(struct segment) +
+           (workers + (size_t)SEGMENT_FIRST_WORKER_ROW) * sizeof(struct stats_row);
+}
+
 enum error segment_create(struct segment **segment, const char *directory, uint32_t workers) {
     char path[PATH_MAX];
     char fresh[PATH_MAX];
@@ -50,7 +55,7 @@ enum error segment_create(struct segment **segment, const char *directory, uint3
         return E_SYSTEM;
 
     uint32_t rows = workers + SEGMENT_FIRST_WORKER_ROW;
-    size_t bytes = sizeof(struct segment) + rows * sizeof(struct stats_row);
+    size_t bytes = size_of(workers);
     enum error result = E_SYSTEM;
     struct segment *map = NULL;
     (void)unlink(fresh);
@@ -88,22 +93,27 @@ out:
     return result;
 }
 
-void segment_destroy(struct segment **segment, const char *directory) {
+void segment_destroy(struct segment **segment, const char *directory, uint32_t workers) {
     char path[PATH_MAX];
     if (*segment == NULL)
         return;
     if (path_in(directory, "larder.segment", path) == OK)
         (void)unlink(path);
-    (void)munmap(*segment, (size_t)(*segment)->bytes);
+    (void)munmap(*segment, size_of(workers));
     *segment = NULL;
 }
 
-/* FNV-1a, 64 bits: tells apart the few names that one configuration ever had. */
-static uint64_t hash_name(const char *name) {
-    uint64_t h = UINT64_C(0xcbf29ce484222325);
-    for (; *name != '\0'; name++)
-        h = (h ^ (unsigned char)*name) * UINT64_C(0x100000001b3);
+/* FNV-1a, 64 bits: tells apart the few names that one configuration ever had, and an address from
+ * what a stray write makes of it. Both with their NULs. */
+static uint64_t hash_text(uint64_t h, const char *text) {
+    do
+        h = (h ^ (unsigned char)*text) * UINT64_C(0x100000001b3);
+    while (*text++ != '\0');
     return h;
+}
+
+static uint64_t hash_address(const char *host, const char *numeric) {
+    return hash_text(hash_text(UINT64_C(0xcbf29ce484222325), host), numeric);
 }
 
 void segment_publish_address(struct segment *segment, const char *host, const char *numeric) {
@@ -111,15 +121,14 @@ void segment_publish_address(struct segment *segment, const char *host, const ch
     uint32_t sequence = atomic_load_explicit(&a->sequence, memory_order_relaxed);
     /* A writer that died in the middle left it odd; the next even number is two steps on. */
     uint32_t odd = sequence | 1U;
+    char text[SEGMENT_ADDRESS_MAX] = {0};
+    memcpy(text, numeric, strnlen(numeric, sizeof(text) - 1));
+    uint64_t hash = hash_address(host, text);
     atomic_store_explicit(&a->sequence, odd, memory_order_relaxed);
     atomic_thread_fence(memory_order_release);
-    atomic_store_explicit(&a->host, hash_name(host), memory_order_relaxed);
-    bool end = false;
-    for (size_t i = 0; i < SEGMENT_ADDRESS_MAX; i++) {
-        end = end || numeric[i] == '\0' || i == SEGMENT_ADDRESS_MAX - 1;
-        atomic_store_explicit(&a->numeric[i], (char)(end ? '\0' : numeric[i]),
-                              memory_order_relaxed);
-    }
+    atomic_store_explicit(&a->hash, hash, memory_order_relaxed);
+    for (size_t i = 0; i < sizeof(text); i++)
+        atomic_store_explicit(&a->numeric[i], text[i], memory_order_relaxed);
     atomic_store_explicit(&a->sequence, odd + 1 == 0 ? 2 : odd + 1, memory_order_release);
 }
 
@@ -129,10 +138,12 @@ bool segment_read_address(const struct segment *segment, const char *host,
     uint32_t before = atomic_load_explicit(&a->sequence, memory_order_acquire);
     if (before == 0 || before % 2 != 0)
         return false;
-    bool same_host = atomic_load_explicit(&a->host, memory_order_relaxed) == hash_name(host);
+    uint64_t hash = atomic_load_explicit(&a->hash, memory_order_relaxed);
     for (size_t i = 0; i < SEGMENT_ADDRESS_MAX; i++)
         out[i] = atomic_load_explicit(&a->numeric[i], memory_order_relaxed);
     out[SEGMENT_ADDRESS_MAX - 1] = '\0';
     atomic_thread_fence(memory_order_acquire);
-    return same_host && atomic_load_explicit(&a->sequence, memory_order_relaxed) == before;
+    if (atomic_load_explicit(&a->sequence, memory_order_relaxed) != before)
+        return false;
+    return hash == hash_address(host, out);
 }

@@ -30,10 +30,11 @@ struct breaker_state {
 
 /* Redis's numeric address, as the resolver last found it. One writer; `sequence` is odd while it
  * writes and 0 before the first time. During a reload two generations may mean different hosts, so
- * the address says whose it is. */
+ * the address says whose it is; and that it is whole, for whoever connects to it, or looks up what
+ * is no address, trusts what answers there. */
 struct resolved_address {
     _Atomic uint32_t sequence;
-    _Atomic uint64_t host; /* hash of the name it was found for */
+    _Atomic uint64_t hash; /* of the name it was found for, and of itself */
     _Atomic char numeric[SEGMENT_ADDRESS_MAX];
 };
 
@@ -74,15 +75,16 @@ enum { SEGMENT_MASTER_ROW = 0, SEGMENT_FIRST_WORKER_ROW = 1 };
 LARDER_MUST_CHECK enum error segment_create(struct segment **segment, const char *directory,
                                             uint32_t workers);
 
-/* Unmaps it, removes the file and leaves NULL. Only the process that created it. */
-void segment_destroy(struct segment **segment, const char *directory);
+/* Unmaps it, removes the file and leaves NULL. Only the process that created it, which knows how
+ * large it is; what is written there need not be so any more. */
+void segment_destroy(struct segment **segment, const char *directory, uint32_t workers);
 
 /* Publishes the numeric address of `host` (at most SEGMENT_ADDRESS_MAX - 1 bytes); one writer at a
  * time. */
 void segment_publish_address(struct segment *segment, const char *host, const char *numeric);
 
-/* Copies the address of `host` out, NUL-terminated; false if it is not known (yet) or is changing
- * just now. */
+/* Copies the address of `host` out, NUL-terminated; false if it is not known (yet), is changing
+ * just now, or is not what was published. */
 bool segment_read_address(const struct segment *segment, const char *host,
                           char out[SEGMENT_ADDRESS_MAX]);
 

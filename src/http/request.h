@@ -22,6 +22,7 @@
 struct service {
     const struct config *config;
     struct segment *segment;
+    uint32_t rows;         /* of the segment: not read from there, where it could be overwritten */
     struct stats_row *row; /* this worker's */
     struct store *store;
     const struct route_table *routes;

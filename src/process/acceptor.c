@@ -21,7 +21,7 @@ enum {
 static bool counts(const struct stats_row *row, int64_t now) {
     int64_t heartbeat = atomic_load_explicit(&row->heartbeat, memory_order_relaxed);
     return atomic_load_explicit(&row->state, memory_order_relaxed) == WORKER_READY &&
-           now - heartbeat < STALE_HEARTBEAT_MS * NS_PER_MS;
+           clock_age(now, heartbeat) < STALE_HEARTBEAT_MS * NS_PER_MS;
 }
 
 /* The live worker with the fewest connections, if that is at least two fewer than `mine`; else this

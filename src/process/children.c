@@ -82,7 +82,8 @@ void children_kill_overdue(struct children *c, int64_t now, int64_t watchdog_ns)
             continue;
         int64_t heartbeat =
             atomic_load_explicit(&c->segment->rows[i].heartbeat, memory_order_relaxed);
-        if (heartbeat < child->started)
+        /* Of an earlier process, or what no process wrote. */
+        if (heartbeat < child->started || clock_age(now, heartbeat) == INT64_MAX)
             heartbeat = child->started;
         if (child->state == CHILD_LEAVING && now >= child->leave_by)
             kill_child(child, i, "it did not leave in time");

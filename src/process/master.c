@@ -194,7 +194,7 @@ static void tear_down(struct master *m) {
     }
     children_fini(&m->children);
     pool_close_bells(m);
-    segment_destroy(&m->segment, m->config.run_dir);
+    segment_destroy(&m->segment, m->config.run_dir, m->rows - SEGMENT_FIRST_WORKER_ROW);
     pass_close(&m->pass);
     close_fd(&m->signals);
     close_fd(&m->wake);

@@ -147,6 +147,7 @@ static enum error set_up(struct worker *w) {
     struct service service = {
         .config = inherit->config,
         .segment = inherit->segment,
+        .rows = inherit->rows,
         .row = w->row,
         .store = w->store,
         .routes = inherit->routes,

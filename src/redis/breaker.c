@@ -6,7 +6,12 @@
 
 #include "base/clock.h"
 
-enum { PROBE_MS_LEAST = 100, PROBE_MS_SPREAD = 150, TIMEOUT_PAIR_MS = 1000 };
+enum {
+    PROBE_MS_LEAST = 100,
+    PROBE_MS_SPREAD = 150,
+    TIMEOUT_PAIR_MS = 1000,
+    PROBE_S_MOST = 120, /* the longest lease: twice the longest redis_connect_timeout */
+};
 
 enum breaker_position breaker_position(const struct breaker_state *b) {
     uint32_t state = atomic_load_explicit(&b->state, memory_order_acquire);
@@ -17,7 +22,10 @@ enum error breaker_reason(const struct breaker_state *b) {
     if (breaker_position(b) == BREAKER_CLOSED)
         return OK;
     uint32_t reason = atomic_load_explicit(&b->reason, memory_order_relaxed);
-    return reason == OK || reason >= ERROR_COUNT ? E_BACKEND_UNAVAILABLE : (enum error)reason;
+    /* Only what says that there is no answer may stand in place of one. */
+    bool is_one =
+        reason != OK && reason < ERROR_COUNT && error_info((enum error)reason)->status >= 503;
+    return is_one ? (enum error)reason : E_BACKEND_UNAVAILABLE;
 }
 
 /* Workers that lost Redis at the same moment must not come back at the same moment. */
@@ -44,8 +52,14 @@ void breaker_connect_failed(struct breaker_state *b, enum error reason, int64_t 
 
 void breaker_timed_out(struct breaker_state *b, int64_t now) {
     int64_t last = atomic_exchange_explicit(&b->last_timeout, now, memory_order_relaxed);
-    if (last != 0 && now - last < TIMEOUT_PAIR_MS * NS_PER_MS)
+    if (last != 0 && clock_age(now, last) < TIMEOUT_PAIR_MS * NS_PER_MS)
         open_to(b, BREAKER_OPEN, E_BACKEND_TIMEOUT, now);
+}
+
+void breaker_note_answer(struct breaker_state *b, int64_t asked) {
+    int64_t opened = atomic_load_explicit(&b->opened, memory_order_relaxed);
+    if (breaker_position(b) == BREAKER_OPEN && clock_age(asked, opened) > 0)
+        breaker_close(b);
 }
 
 void breaker_close(struct breaker_state *b) {
@@ -55,7 +69,8 @@ void breaker_close(struct breaker_state *b) {
 
 bool breaker_take_probe(struct breaker_state *b, int64_t now, int64_t lease_ns) {
     int64_t after = atomic_load_explicit(&b->probe_after, memory_order_relaxed);
-    if (now < after)
+    /* What is further ahead was never set by anybody. */
+    if (after > now && after - now <= PROBE_S_MOST * NS_PER_S)
         return false;
     return atomic_compare_exchange_strong_explicit(&b->probe_after, &after, now + lease_ns,
                                                    memory_order_acq_rel, memory_order_relaxed);

@@ -346,6 +346,8 @@ static void complete_reply(struct store *s, struct call *call, int64_t now) {
         return;
     if (call->replies.has_error)
         note_error_reply(s, call, now);
+    if (call == &s->ping)
+        breaker_note_answer(&s->segment->breaker, call->committed);
     push_done(s, call_queue_pop(&s->waiting));
 }
 

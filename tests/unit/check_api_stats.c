@@ -231,6 +231,31 @@ START_TEST(a_row_with_nonsense_in_it_does_no_harm) {
 }
 END_TEST
 
+/* Any worker could write into the segment: its own word for its size is not believed. */
+START_TEST(a_segment_that_says_it_is_larger_is_not_believed) {
+    start_worker(0, WORKER_READY, 17);
+    rig.service.segment->row_count = UINT32_MAX;
+    rig.service.segment->bytes = UINT64_MAX;
+    put_replies(MEMORY, STATS);
+    expect_in(stats(), "\"workers\":[{\"row\":1,\"pid\":17,");
+    expect_not_in(rig_body(&rig), "\"row\":2");
+    request_reset(&rig.request);
+    rig.service.segment->row_count = 0;
+    put_replies(MEMORY, STATS);
+    expect_in(stats(), "\"workers\":[{\"row\":1,\"pid\":17,");
+}
+END_TEST
+
+START_TEST(a_start_that_is_no_time_is_shown_as_one) {
+    rig.service.segment->started_real = INT64_MIN;
+    rig.service.segment->started = INT64_MIN;
+    put_replies(MEMORY, STATS);
+    const char *text = stats();
+    expect_in(text, "\"started\":\"1970-01-01T00:00:00.000000Z\"}}");
+    expect_in(text, "\"uptime_seconds\":0,");
+}
+END_TEST
+
 START_TEST(the_service_says_what_it_is) {
     rig.service.segment->started_real = 0;
     put_replies(MEMORY, STATS);
@@ -614,6 +639,8 @@ static void add_stats(Suite *s) {
     tcase_add_test(t, what_is_no_word_of_redis_is_not_passed_on);
     tcase_add_test(t, workers_are_the_rows_that_have_a_process);
     tcase_add_test(t, a_row_with_nonsense_in_it_does_no_harm);
+    tcase_add_test(t, a_segment_that_says_it_is_larger_is_not_believed);
+    tcase_add_test(t, a_start_that_is_no_time_is_shown_as_one);
     tcase_add_test(t, the_service_says_what_it_is);
     tcase_add_test(t, a_call_that_failed_is_a_503);
     tcase_add_test(t, an_error_reply_is_a_503_without_its_text);

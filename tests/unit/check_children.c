@@ -252,6 +252,18 @@ START_TEST(heartbeat_of_nonsense_harms_nobody) {
 }
 END_TEST
 
+START_TEST(heartbeat_of_the_future_keeps_nobody_alive) {
+    pid_t pid = fork_sleeper();
+    make_live(1, pid, 1);
+    atomic_store(&segment->rows[1].heartbeat, INT64_MAX);
+    children_kill_overdue(&children, NOW + 10 * NS_PER_S - 1, 10 * NS_PER_S);
+    ck_assert(!children.slots[1].killed);
+    children_kill_overdue(&children, NOW + 10 * NS_PER_S, 10 * NS_PER_S);
+    ck_assert(children.slots[1].killed);
+    (void)reap(pid);
+}
+END_TEST
+
 START_TEST(dismissing_who_is_gone_is_no_fault) {
     pid_t pid = fork_sleeper();
     make_live(1, pid, 1);
@@ -392,6 +404,7 @@ Suite *suite_children(void) {
     tcase_add_test(t, child_without_a_heartbeat_is_killed);
     tcase_add_test(t, starting_child_is_watched_too);
     tcase_add_test(t, heartbeat_of_nonsense_harms_nobody);
+    tcase_add_test(t, heartbeat_of_the_future_keeps_nobody_alive);
     tcase_add_test(t, dismissing_who_is_gone_is_no_fault);
     t = add_case(s, "obituaries");
     tcase_add_test(t, obituary_tells_end_age_route_and_load);

@@ -101,6 +101,14 @@ START_TEST(health_says_since_when) {
 }
 END_TEST
 
+START_TEST(a_start_that_is_no_time_is_now) {
+    rig_connect(&rig);
+    rig.service.segment->started = INT64_MIN;
+    ck_assert_int_eq(ask(health_plan), 200);
+    ck_assert(body_has("\"uptime_seconds\":0}"));
+}
+END_TEST
+
 START_TEST(no_entry_leaves_a_worker_with_a_connection_ready) {
     rig_connect(&rig);
     breaker_connect_failed(breaker(), E_BACKEND_REFUSED, rig.service.now);
@@ -154,6 +162,7 @@ Suite *suite_health(void) {
     tcase_add_test(t, no_reply_yet_is_none_right_after_boot_too);
     tcase_add_test(t, a_connection_makes_it_ready_for_good);
     tcase_add_test(t, health_says_since_when);
+    tcase_add_test(t, a_start_that_is_no_time_is_now);
     tcase_add_test(t, no_entry_leaves_a_worker_with_a_connection_ready);
     tcase_add_test(t, no_entry_and_no_connection_is_not_ready_however_fresh);
     tcase_add_test(t, an_open_breaker_is_not_ready_whoever_has_a_connection);

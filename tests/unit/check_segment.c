@@ -50,7 +50,7 @@ static void setup(void) {
 }
 
 static void teardown(void) {
-    segment_destroy(&segment, dir);
+    segment_destroy(&segment, dir, WORKERS);
     unlink(file);
     unlink(fresh);
     rmdir(dir);
@@ -137,7 +137,7 @@ START_TEST(a_new_one_leaves_the_old_map_whole) {
     ck_assert_ptr_ne(segment, old);
     ck_assert_uint_eq(stats_read(&old->rows[0].counter[STAT_hits]), 7);
     ck_assert_uint_eq(stats_read(&segment->rows[0].counter[STAT_hits]), 0);
-    segment_destroy(&old, dir);
+    segment_destroy(&old, dir, WORKERS);
 }
 END_TEST
 
@@ -167,10 +167,20 @@ END_TEST
 
 START_TEST(destroying_removes_the_file_and_leaves_null) {
     create();
-    segment_destroy(&segment, dir);
+    segment_destroy(&segment, dir, WORKERS);
     ck_assert_ptr_null(segment);
     ck_assert(!exists(file));
-    segment_destroy(&segment, dir);
+    segment_destroy(&segment, dir, WORKERS);
+}
+END_TEST
+
+START_TEST(destroying_believes_nothing_that_is_written_there) {
+    create();
+    segment->bytes = UINT64_C(1) << 40; /* the process would lose everything it has mapped */
+    segment->row_count = UINT32_MAX;
+    segment_destroy(&segment, dir, WORKERS);
+    ck_assert_ptr_null(segment);
+    ck_assert_int_ne(access(file, F_OK), 0);
 }
 END_TEST
 
@@ -198,6 +208,21 @@ START_TEST(an_address_is_that_of_one_host) {
     segment_publish_address(segment, HOST, "127.0.0.2");
     ck_assert_str_eq(read_address(), "127.0.0.2");
     ck_assert(!segment_read_address(segment, "old.example", address));
+}
+END_TEST
+
+/* To whom a worker would speak, and believe his answers; or wait for a name server's. */
+START_TEST(an_address_that_was_overwritten_is_unknown) {
+    create();
+    for (size_t i = 0; i < SEGMENT_ADDRESS_MAX - 1; i++)
+        for (char flip = 1; flip > 0; flip = (char)(flip << 1)) {
+            segment_publish_address(segment, HOST, "127.0.0.1");
+            segment->address.numeric[i] ^= flip;
+            /* What follows its end is not part of it. */
+            ck_assert_str_eq(read_address(), i <= 9 ? "unknown" : "127.0.0.1");
+            if (flip == 64)
+                break;
+        }
 }
 END_TEST
 
@@ -289,6 +314,7 @@ Suite *suite_segment(void) {
     tcase_add_test(files, what_an_interrupted_start_left_is_no_obstacle);
     tcase_add_test(files, nothing_is_made_where_nothing_can_be);
     tcase_add_test(files, destroying_removes_the_file_and_leaves_null);
+    tcase_add_test(files, destroying_believes_nothing_that_is_written_there);
     suite_add_tcase(s, files);
 
     TCase *address = tcase_create("address");
@@ -296,6 +322,7 @@ Suite *suite_segment(void) {
     tcase_set_timeout(address, 30);
     tcase_add_test(address, the_last_address_is_the_one_that_is_read);
     tcase_add_test(address, an_address_is_that_of_one_host);
+    tcase_add_test(address, an_address_that_was_overwritten_is_unknown);
     tcase_add_test(address, an_address_that_is_too_long_ends_where_the_room_does);
     tcase_add_test(address, an_address_that_is_being_written_is_unknown_until_it_is_whole);
     tcase_add_test(address, the_count_of_writings_may_wrap);

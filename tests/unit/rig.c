@@ -59,6 +59,7 @@ void rig_setup(struct rig *rig) {
     service->now = 1000 * NS_PER_S;
     service->config = &rig->config;
     service->segment = new_segment(service->now - 100 * NS_PER_S);
+    service->rows = ROWS;
     service->row = &service->segment->rows[SEGMENT_FIRST_WORKER_ROW];
     service->routes = &api_routes;
     service->store = store_open(&rig->config, service->segment, service->row, rig->epoll, rig);
