@@ -23,7 +23,10 @@ enum error breaker_reason(const struct breaker_state *b) {
     if (breaker_position(b) == BREAKER_CLOSED)
         return OK;
     uint32_t reason = atomic_load_explicit(&b->reason, memory_order_relaxed);
-    return reason == OK || reason >= ERROR_COUNT ? E_BACKEND_UNAVAILABLE : (enum error)reason;
+    /* Only what says that there is no answer may stand in place of one. */
+    bool is_one =
+        reason != OK && reason < ERROR_COUNT && error_info((enum error)reason)->status >= 503;
+    return is_one ? (enum error)reason : E_BACKEND_UNAVAILABLE;
 }
 
 /* Workers that lost Redis at the same moment must not come back at the same moment. */
@@ -52,6 +55,12 @@ void breaker_timed_out(struct breaker_state *b, int64_t now) {
     int64_t last = atomic_exchange_explicit(&b->last_timeout, now, memory_order_relaxed);
     if (last != 0 && clock_is_near(now, last, TIMEOUT_PAIR_MS * NS_PER_MS))
         open_to(b, BREAKER_OPEN, E_BACKEND_TIMEOUT, now);
+}
+
+void breaker_note_answer(struct breaker_state *b, int64_t asked) {
+    int64_t opened = atomic_load_explicit(&b->opened, memory_order_relaxed);
+    if (breaker_position(b) == BREAKER_OPEN && clock_age(asked, opened) > 0)
+        breaker_close(b);
 }
 
 void breaker_close(struct breaker_state *b) {

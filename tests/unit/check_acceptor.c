@@ -211,6 +211,22 @@ START_TEST(rows_are_counted_by_the_master) {
 }
 END_TEST
 
+/* A row that nobody has could keep all others from listening, for ever. */
+START_TEST(heartbeats_that_are_no_time_do_not_count) {
+    static const int64_t times[] = {INT64_MIN, -1, INT64_MAX, 2000 * NS_PER_S};
+    for (size_t i = 0; i < COUNT_OF(times); i++) {
+        set_worker(OTHER, 0);
+        atomic_store(&row(OTHER)->heartbeat, times[i]);
+        balance_with(50);
+        check_listening(true);
+    }
+    /* Its own clock is read later than the turn's. */
+    atomic_store(&row(OTHER)->heartbeat, rig.service.now + NS_PER_MS);
+    balance_with(50);
+    check_listening(false);
+}
+END_TEST
+
 START_TEST(least_loaded_worker_is_woken_if_it_is_not_listening) {
     balance_with(0);
     set_worker(OTHER, 2);
@@ -434,6 +450,7 @@ Suite *suite_acceptor(void) {
     tcase_add_test(t, worker_that_is_not_live_does_not_count);
     tcase_add_test(t, master_and_own_row_do_not_count);
     tcase_add_test(t, rows_are_counted_by_the_master);
+    tcase_add_test(t, heartbeats_that_are_no_time_do_not_count);
     tcase_add_test(t, least_loaded_worker_is_woken_if_it_is_not_listening);
     tcase_add_test(t, worker_that_listens_is_not_woken);
     t = add_case(s, "epoll");

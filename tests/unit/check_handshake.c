@@ -262,6 +262,9 @@ static const struct {
      false,
      "",
      "INFO: ERR max"},
+    /* What would be an answer to a client is no reason why there is none. */
+    {"", {"-WRONGTYPE what?", "x", "x"}, E_BACKEND_REFUSED, false, "", "INFO: WRONGTYPE"},
+    {"", {"-NOSCRIPT what?", "x", "x"}, E_BACKEND_REFUSED, false, "", "INFO: NOSCRIPT"},
     {"",
      {"-DENIED Redis is running in protected mode", "x", "x"},
      E_BACKEND_REFUSED,
