@@ -5,7 +5,6 @@
  */
 #include "api/document.h"
 #include "api/handlers.h"
-#include "api/snapshot.h"
 #include "base/clock.h"
 #include "http/problem.h"
 #include "redis/breaker.h"

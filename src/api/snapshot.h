@@ -35,9 +35,6 @@ struct snapshot {
     int64_t uptime; /* of the service, in nanoseconds */
 };
 
-/* Of the service, in nanoseconds. */
-int64_t snapshot_uptime(const struct service *service);
-
 void snapshot_take(struct snapshot *s, const struct service *service);
 
 /* "2xx" for 1, and so on; below STATS_CLASSES. */

@@ -100,10 +100,6 @@ static uint64_t hash_address(const char *host, const char *numeric) {
     return h;
 }
 
-static uint64_t hash_address(const char *host, const char *numeric) {
-    return hash_text(hash_text(UINT64_C(0xcbf29ce484222325), host), numeric);
-}
-
 void segment_publish_address(struct segment *segment, const char *host, const char *numeric) {
     struct resolved_address *a = &segment->address;
     char text[SEGMENT_ADDRESS_MAX] = {0};
@@ -111,9 +107,6 @@ void segment_publish_address(struct segment *segment, const char *host, const ch
     uint32_t sequence = atomic_load_explicit(&a->sequence, memory_order_relaxed);
     /* A writer that died in the middle left it odd; the next even number is two steps on. */
     uint32_t odd = sequence | 1U;
-    char text[SEGMENT_ADDRESS_MAX] = {0};
-    memcpy(text, numeric, strnlen(numeric, sizeof(text) - 1));
-    uint64_t hash = hash_address(host, text);
     atomic_store_explicit(&a->sequence, odd, memory_order_relaxed);
     atomic_thread_fence(memory_order_release);
     atomic_store_explicit(&a->hash, hash_address(host, text), memory_order_relaxed);

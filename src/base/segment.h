@@ -88,8 +88,8 @@ void segment_destroy(struct segment **segment, int *fd, uint32_t rows);
  * time. */
 void segment_publish_address(struct segment *segment, const char *host, const char *numeric);
 
-/* Copies the address of `host` out, NUL-terminated; false if it is not known (yet), is changing
- * just now, or is not what was published. */
+/* Copies the address of `host` out, NUL-terminated; false if it is not known (yet) or is changing
+ * just now. */
 bool segment_read_address(const struct segment *segment, const char *host,
                           char out[SEGMENT_ADDRESS_MAX]);
 

@@ -34,7 +34,6 @@ enum share {
 struct service {
     const struct config *config;
     struct segment *segment;
-    uint32_t rows;         /* of the segment: not read from there, where it could be overwritten */
     struct stats_row *row; /* this worker's */
     /* What the segment said when it was made. Everybody can write there: these can't change. */
     uint32_t rows;

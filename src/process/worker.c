@@ -165,7 +165,6 @@ static enum error set_up(struct worker *w) {
     struct service service = {
         .config = inherit->config,
         .segment = inherit->segment,
-        .rows = inherit->rows,
         .row = w->row,
         .rows = inherit->rows,
         .started = inherit->started,

@@ -57,12 +57,6 @@ void breaker_timed_out(struct breaker_state *b, int64_t now) {
         open_to(b, BREAKER_OPEN, E_BACKEND_TIMEOUT, now);
 }
 
-void breaker_note_answer(struct breaker_state *b, int64_t asked) {
-    int64_t opened = atomic_load_explicit(&b->opened, memory_order_relaxed);
-    if (breaker_position(b) == BREAKER_OPEN && clock_age(asked, opened) > 0)
-        breaker_close(b);
-}
-
 void breaker_close(struct breaker_state *b) {
     atomic_store_explicit(&b->last_timeout, 0, memory_order_relaxed);
     atomic_store_explicit(&b->state, BREAKER_CLOSED, memory_order_release);

@@ -33,10 +33,6 @@ void breaker_connect_failed(struct breaker_state *b, enum error reason, int64_t 
 /* A command's deadline passed. Opens it if it is the second one within a second. */
 void breaker_timed_out(struct breaker_state *b, int64_t now);
 
-/* Redis has answered what it was asked at `asked`. If that was after the breaker was opened for
- * want of an answer, there is no want of one. */
-void breaker_note_answer(struct breaker_state *b, int64_t asked);
-
 /* A handshake succeeded. */
 void breaker_close(struct breaker_state *b);
 

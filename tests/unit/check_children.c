@@ -328,18 +328,6 @@ START_TEST(heartbeat_that_was_there_before_does_not_count) {
 }
 END_TEST
 
-START_TEST(heartbeat_of_the_future_keeps_nobody_alive) {
-    pid_t pid = fork_sleeper();
-    make_live(1, pid, 1);
-    atomic_store(&segment->rows[1].heartbeat, INT64_MAX);
-    children_kill_overdue(&children, NOW + 10 * NS_PER_S - 1, 10 * NS_PER_S);
-    ck_assert(!children.slots[1].killed);
-    children_kill_overdue(&children, NOW + 10 * NS_PER_S, 10 * NS_PER_S);
-    ck_assert(children.slots[1].killed);
-    (void)reap(pid);
-}
-END_TEST
-
 START_TEST(dismissing_who_is_gone_is_no_fault) {
     pid_t pid = fork_sleeper();
     make_live(1, pid, 1);

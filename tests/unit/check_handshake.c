@@ -264,7 +264,12 @@ static const struct {
      "INFO: ERR max"},
     /* What would be an answer to a client is no reason why there is none. */
     {"", {"-WRONGTYPE what?", "x", "x"}, E_BACKEND_REFUSED, false, "", "INFO: WRONGTYPE"},
-    {"", {"-NOSCRIPT what?", "x", "x"}, E_BACKEND_REFUSED, false, "", "INFO: NOSCRIPT"},
+    {"",
+     {"-NOSCRIPT what?", "x", "x"},
+     E_BACKEND_REFUSED,
+     false,
+     "",
+     "INFO: the reply is not that of a Redis"},
     {"",
      {"-DENIED Redis is running in protected mode", "x", "x"},
      E_BACKEND_REFUSED,

@@ -1539,22 +1539,6 @@ START_TEST(worker_without_a_connection_heeds_no_entry) {
 }
 END_TEST
 
-/* Where every worker has a connection, none makes a new one, whose handshake would close it. */
-START_TEST(breaker_that_nobody_opened_is_closed_by_a_ping) {
-    connect_to_redis();
-    segment->breaker.state = BREAKER_OPEN;
-    ck_assert_int_eq(store_begin(store, &calls[0], now), E_BACKEND_UNAVAILABLE);
-    pass(500);
-    turn();
-    ck_assert_str_eq(fake_redis_commands(&redis), "PING\n");
-    redis_says("+PONG\r\n");
-    ck_assert_int_eq(breaker_position(&segment->breaker), BREAKER_CLOSED);
-    ask_and_flush(0, "a");
-    redis_says("+A\r\n");
-    check_answered(0, "A");
-}
-END_TEST
-
 /* --- TCP ------------------------------------------------------------------------------------- */
 
 static void use_tcp(int port) {
@@ -1707,7 +1691,6 @@ Suite *suite_store(void) {
     tcase_add_test(t, breaker_that_nobody_closes_is_closed_by_who_is_connected);
     tcase_add_test(t, ping_from_before_proves_nothing);
     tcase_add_test(t, worker_without_a_connection_heeds_no_entry);
-    tcase_add_test(t, breaker_that_nobody_opened_is_closed_by_a_ping);
     t = add_case(s, "tcp");
     tcase_add_test(t, tcp_connects_when_the_address_is_known);
     tcase_add_test(t, tcp_that_is_refused_opens_the_breaker);
