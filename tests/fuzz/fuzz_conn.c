@@ -225,7 +225,8 @@ static void end(void) {
         store_tick(house->service.store, house->service.now);
         round_tick(&r);
     }
-    need(r.connections == 0 && r.in_flight == 0 && r.conns == NULL && r.ready == NULL);
+    need(r.connections == 0 && r.in_flight == 0 && r.conns == NULL && r.ready.first == NULL &&
+         r.parked.first == NULL);
 }
 
 void fuzz_conn(struct slice input) {
