@@ -47,6 +47,8 @@ enum step health_plan(struct request *r) {
     document_add_text(&doc, json_root(&doc), "version", PACKAGE_VERSION);
     json_add_int(&doc, json_root(&doc), "uptime_seconds",
                  (r->service->now - r->service->segment->started) / NS_PER_S);
+    if (atomic_load_explicit(&r->service->segment->reload_refused, memory_order_relaxed) != 0)
+        document_add_text(&doc, json_root(&doc), "reload", "refused");
     return document_answer(r, &doc);
 }
 

@@ -11,9 +11,9 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import fcgi
-from deeds import stop_and_time
+from deeds import stop_and_time, wait_stopped
 from figures import FIRM, PATIENT, percentile, show_failures
-from harness import Larder, alive
+from harness import Larder, alive, eventually
 from scenario import Finding, Size, scenario
 from world import World
 
@@ -79,7 +79,7 @@ def nothing_accepted_is_lost(world: World, size: Size) -> Iterator[Finding]:
     larder = world.prepare_larder(redis, **PATIENT)
     answered, taken = 0, []
     lost: list[str] = []
-    for i in range(size(full=50, short=6)):
+    for i in range(size(full=100, short=6)):
         larder.start()
         peers = Peers(larder, 16, keep=i % 2 == 1)
         peers.start()
@@ -90,6 +90,49 @@ def nothing_accepted_is_lost(world: World, size: Size) -> Iterator[Finding]:
         lost += peers.unanswered
     yield Finding("requests that were sent and not answered", len(lost), figure=0,
                   detail=f"{answered} answered, {len(taken)} stops; {'; '.join(lost[:3])}")
+    yield Finding("stopped (longest)", max(taken), figure=FIRM, limit=FIRM, unit="s")
+
+
+def ask_and_stop(larder: Larder, count: int, keep: bool) -> tuple[float, list[str]]:
+    """Requests that nobody has looked at when it is told to stop: its workers have not had the
+    time. Gives how long the stop took, and what was wrong with answers."""
+    lost, family = [], larder.workers()
+    connections = [larder.connect() for _ in range(count)]
+    for connection in connections if keep else ():
+        connection.request("GET", "/health/live", keep=True)
+    for pid in family:
+        os.kill(pid, signal.SIGSTOP)
+    for i, connection in enumerate(connections):
+        body = b'{"value":%d}' % i
+        connection.send(fcgi.request_bytes("PUT", f"/cache/w{i}", body, keep=keep))
+    begun, said = time.monotonic(), larder.text().count("stopping")
+    larder.signal(signal.SIGTERM)
+    eventually(lambda: larder.text().count("stopping") > said, what="it says that it stops")
+    for pid in family:
+        os.kill(pid, signal.SIGCONT)
+    for connection in connections:
+        try:
+            answer = connection.read_response()
+            lost += [f"status {answer.status}"] if answer.status != 200 else []
+        except (OSError, fcgi.Closed) as e:
+            lost.append(f"{type(e).__name__} {e}")
+        connection.close()
+    return wait_stopped(larder, family, begun), lost
+
+
+@scenario("T4", "SIGTERM while requests wait in the queue", fronts=())
+def the_queue_is_served(world: World, size: Size) -> Iterator[Finding]:
+    """What has reached larder's socket is answered, be it accepted or not."""
+    larder = world.prepare_larder(world.redis(), **PATIENT)
+    waiting, taken = 48, []
+    lost: list[str] = []
+    for i in range(size(full=20, short=4)):
+        larder.start()
+        seconds, wrong = ask_and_stop(larder, waiting, keep=i % 2 == 1)
+        taken.append(seconds)
+        lost += wrong
+    yield Finding("requests that waited and were not answered", len(lost), figure=0,
+                  detail=f"of {waiting * len(taken)}; {'; '.join(lost[:3])}")
     yield Finding("stopped (longest)", max(taken), figure=FIRM, limit=FIRM, unit="s")
 
 
