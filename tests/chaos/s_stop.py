@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import random
 import signal
 import tempfile
 import threading
@@ -18,28 +19,32 @@ from scenario import Finding, Size, scenario
 from world import World
 
 CONNECTIONS = 64
+FRESH = 16   # FastCGI peers that connect for each request
+KEPT = 200   # connections of one that keeps them
 
 
 class Peers:
-    """Threads that play web servers, until larder is gone: one connection for each request, or one
-    that is kept. What was sent without an error has to be answered, each and every one."""
+    """Plays web servers until larder is gone. What was sent without an error has to be answered,
+    each and every one."""
 
-    def __init__(self, larder: Larder, count: int, keep: bool) -> None:
+    def __init__(self, larder: Larder) -> None:
         self.larder = larder
-        self.keep = keep
         self.answered = 0
         self.unanswered: list[str] = []
-        self.ended = 0
         self._lock = threading.Lock()
-        self._threads = [threading.Thread(target=self._run, args=(i,)) for i in range(count)]
+        self._threads: list[threading.Thread] = []
 
-    def _ask(self, connection: fcgi.Connection, number: int) -> bool:
-        """One request; False if it could not be sent any more."""
+    def _send(self, connection: fcgi.Connection, number: int, keep: bool) -> bool:
+        """Sends a request; False if that isn't possible any more."""
         body = b'{"value":%d}' % number
         try:
-            connection.send(fcgi.request_bytes("PUT", f"/cache/p{number}", body, keep=self.keep))
+            connection.send(fcgi.request_bytes("PUT", f"/cache/p{number}", body, keep=keep))
         except OSError:
             return False
+        return True
+
+    def _read(self, connection: fcgi.Connection) -> bool:
+        """Reads the answer to a request that was sent; False if it isn't right."""
         try:
             answer = connection.read_response()
             said = "" if answer.status == 200 else f"status {answer.status}"
@@ -50,19 +55,28 @@ class Peers:
             self.unanswered += [said] if said else []
         return not said
 
-    def _run(self, number: int) -> None:
+    def _fresh(self, number: int) -> None:
+        """A connection for each request."""
         try:
             while True:
                 with self.larder.connect() as connection:
-                    while self._ask(connection, number) and self.keep:
-                        pass
+                    if self._send(connection, number, keep=False):
+                        self._read(connection)
         except OSError:
             pass  # nobody listens any more
-        with self._lock:
-            self.ended += 1
 
-    def start(self) -> None:
-        """Starts all of them."""
+    def _kept(self, count: int) -> None:
+        """Kept connections: a request on each, then the answers, so that many are sent while
+        connections are being closed."""
+        going = [(i, self.larder.connect()) for i in range(count)]
+        while going:
+            sent = [(i, c) for i, c in going if self._send(c, i, keep=True)]
+            going = [(i, c) for i, c in sent if self._read(c)]
+
+    def start(self, keep: bool) -> None:
+        """Connects and begins."""
+        self._threads = ([threading.Thread(target=self._kept, args=(KEPT,))] if keep else
+                         [threading.Thread(target=self._fresh, args=(i,)) for i in range(FRESH)])
         for thread in self._threads:
             thread.start()
 
@@ -72,18 +86,19 @@ class Peers:
             thread.join()
 
 
-@scenario("T4", "SIGTERM under requests from 16 FastCGI peers", fronts=())
+@scenario("T4", "SIGTERM under requests of FastCGI peers", fronts=())
 def nothing_accepted_is_lost(world: World, size: Size) -> Iterator[Finding]:
     """Whoever got a request out gets its answer, on fresh connections and on kept ones."""
     redis = world.redis()
     larder = world.prepare_larder(redis, **PATIENT)
     answered, taken = 0, []
     lost: list[str] = []
-    for i in range(size(full=100, short=6)):
+    for i in range(size(full=100, short=10)):
         larder.start()
-        peers = Peers(larder, 16, keep=i % 2 == 1)
-        peers.start()
-        time.sleep(0.15)
+        peers = Peers(larder)
+        peers.start(keep=i % 2 == 1)
+        # Some moment, long enough for all of them to be at work.
+        time.sleep(0.1 + random.random() * 0.05)
         taken.append(stop_and_time(larder))
         peers.join()
         answered += peers.answered
