@@ -227,7 +227,10 @@ static void take(struct round *r, struct conn *c) {
 
 static void read_and_take(struct round *r, struct conn *c) {
     enum error e = conn_read(c, r->body_max, r->service.now);
-    if (e == OK) {
+    if (e == OK && c->hung_up) {
+        /* Whoever asked has been told that it failed, and may have written something newer since. */
+        close_conn(r, c);
+    } else if (e == OK) {
         take(r, c);
     } else if (e == E_AGAIN && c->readable) {
         push_ready(r, c);
