@@ -670,3 +670,24 @@ def test_a_length_that_is_damaged_ends_the_connection(new_redis: NewRedis,
         relay.rule = None
         larder.stop()
         relay.close()
+
+
+def test_an_abandoned_write_is_not_done_later(new_redis: NewRedis, new_larder: NewLarder) -> None:
+    """A worker that stood still finds a write whose web server has given it up: it isn't done over
+    what was written, and acknowledged, since."""
+    larder = new_larder(new_redis()).start(ready=True)
+    with larder.connect() as connection:
+        rows = connection.request("GET", "/stats", keep=True).json()["workers"]
+        theirs = next(row["pid"] for row in rows if row["in_flight"] > 0)
+        before = larder.stats()["requests"]["total"]
+        os.kill(theirs, signal.SIGSTOP)
+        try:
+            connection.send(fcgi.request_bytes("PUT", "/cache/a", b'{"value":"old"}', keep=True))
+            connection.close()
+            assert larder.fastcgi("PUT", "/cache/a", b'{"value":"new"}').status == 200
+        finally:
+            os.kill(theirs, signal.SIGCONT)
+    # Its next answer comes after whatever it found.
+    eventually(lambda: all(row["requests"] for row in larder.stats()["workers"]), what="both serve")
+    eventually(lambda: larder.stats()["requests"]["total"] > before + 20, what="some turns of both")
+    assert larder.fastcgi("GET", "/cache/a").json()["value"] == "new"
