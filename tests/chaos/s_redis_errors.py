@@ -139,9 +139,9 @@ def reload_slowly(case: Case) -> object:
     """Redis loads its data for as long as it is let, and answers while it does."""
     case.ask("CONFIG", "SET", "loading-process-events-interval-bytes", 1024)
     with case.redis.client() as client:
-        for i in range(1000):
+        for i in range(4000):
             client.ask("SET", f"filler{i}", "x" * 100)
-    case.ask("CONFIG", "SET", "key-load-delay", 20_000)
+    case.ask("CONFIG", "SET", "key-load-delay", 1500)
     return case.hold("DEBUG", "RELOAD")
 
 
