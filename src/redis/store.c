@@ -677,6 +677,9 @@ void store_tick(struct store *s, int64_t now) {
             connect_failed(s, E_BACKEND_TIMEOUT, now, "did not let us in in time");
         else if (s->wire == NULL)
             try_connect(s, now);
+        /* The other workers have found out that it hangs. */
+        if (breaker_position(&s->segment->breaker) == BREAKER_OPEN)
+            refuse_waiting(s);
         break;
     case READY:
         tick_ready(s, now);

@@ -918,6 +918,32 @@ START_TEST(waiting_for_a_redis_that_is_away_is_over) {
 }
 END_TEST
 
+/* Another worker waited out its deadlines: nobody else has to, nor to wait for a handshake that Redis
+ * will not answer. */
+START_TEST(waiting_for_a_handshake_is_over_when_the_others_know) {
+    fake_redis_listen(&redis);
+    ask(0, "a");
+    turn();
+    ck_assert(fake_redis_accept(&redis));
+    turn();
+    check_none_done();
+    breaker_timed_out(&segment->breaker, now);
+    turn();
+    check_none_done();
+    breaker_timed_out(&segment->breaker, now);
+    turn();
+    check_failed(0, E_BACKEND_TIMEOUT, true);
+    (void)fake_redis_commands(&redis);
+    redis_says(WELCOME);
+    turn();
+    ck_assert(store_get_status(store).ready);
+    ck_assert_str_eq(fake_redis_commands(&redis), "");
+    ask_and_flush(1, "b");
+    redis_says("+B\r\n");
+    check_answered(1, "B");
+}
+END_TEST
+
 START_TEST(waiting_for_a_connection_that_fails_is_over) {
     connect_to_redis();
     pass(200);
@@ -1658,6 +1684,7 @@ Suite *suite_store(void) {
     tcase_add_test(t, what_has_left_fails_and_what_has_not_waits);
     tcase_add_test(t, waiting_for_the_next_connection_keeps_its_deadline);
     tcase_add_test(t, waiting_for_a_redis_that_is_away_is_over);
+    tcase_add_test(t, waiting_for_a_handshake_is_over_when_the_others_know);
     tcase_add_test(t, waiting_for_a_connection_that_fails_is_over);
     tcase_add_test(t, lost_connection_is_made_again);
     tcase_add_test(t, connection_that_is_not_trusted_ends);
