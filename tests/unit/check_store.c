@@ -918,8 +918,8 @@ START_TEST(waiting_for_a_redis_that_is_away_is_over) {
 }
 END_TEST
 
-/* Another worker waited out its deadlines: nobody else has to, nor to wait for a handshake that Redis
- * will not answer. */
+/* Another worker waited out its deadlines: nobody else has to, nor to wait for a handshake that
+ * Redis will not answer. */
 START_TEST(waiting_for_a_handshake_is_over_when_the_others_know) {
     fake_redis_listen(&redis);
     ask(0, "a");
