@@ -78,10 +78,11 @@ def errors_injected(world: World, size: Size) -> Iterator[Finding]:
                         slugs.add(slug_of(answer) if answer.status != 404 else "")
                         leaks += said.text[:20].encode() in answer.body
                 faults.clear()
-            if slugs - {""} != {said.slug}:
+            # On a machine that has no time at all there may be others, which are as honest.
+            if slugs - {"", "backend-timeout"} != {said.slug}:
                 missing.append(f"{said.text.split()[0]}: {slugs}")
     report = load.result
-    wanted = {said.slug for said in TABLE}
+    wanted = {"backend-timeout"} | {said.slug for said in TABLE}
     strange = {slug: n for slug, n in report["slugs"].items() if slug not in wanted}
     yield Finding("errors that did not become what they mean", len(missing), figure=0,
                   detail=", ".join(missing) or f"{len(TABLE)} errors; {report['slugs']}")
@@ -138,10 +139,8 @@ class Condition:
 def reload_slowly(case: Case) -> object:
     """Redis loads its data for as long as it is let, and answers while it does."""
     case.ask("CONFIG", "SET", "loading-process-events-interval-bytes", 1024)
-    with case.redis.client() as client:
-        for i in range(4000):
-            client.ask("SET", f"filler{i}", "x" * 100)
-    case.ask("CONFIG", "SET", "key-load-delay", 1500)
+    case.ask("DEBUG", "POPULATE", 10_000, "filler", 100)
+    case.ask("CONFIG", "SET", "key-load-delay", 500)
     return case.hold("DEBUG", "RELOAD")
 
 

@@ -156,5 +156,6 @@ def data_vanish(world: World, size: Size) -> Iterator[Finding]:
                 vanish(redis)
                 time.sleep(0.05)
     report = load.result
-    yield from judge_answers(report, ())
+    # Where so little room is left that nothing is left to evict.
+    yield from judge_answers(report, ("507",))
     yield Finding("misses, of entries that had been stored", report["misses"], figure=1, least=True)
