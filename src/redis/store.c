@@ -29,7 +29,7 @@ enum {
     READ_BYTES = 65536,
     READS_PER_TURN = 64,
     IDLE_PING_MS = 500, /* how soon a Redis that hangs is noticed without a request */
-    BUSY_PING_MS = 100, /* how soon it is noticed that replies are not those that were asked for */
+    BUSY_PING_MS = 20,  /* how soon it is noticed that replies are not those that were asked for */
     DEADLINE_BYTES_PER_MS = 100 * 1024,
     FLAP_MS = 100, /* a connection lost sooner than this after READY is flapping */
     FLAP_DELAY_MS = 50,
@@ -423,7 +423,7 @@ static bool feed(struct store *s, size_t n, int64_t now) {
     enum error e = wire_feed(s->wire, read_buffer, n);
     if (e != OK) {
         drop_broken(s, now,
-                    e == E_PROTOCOL ? "sent a reply of more than 64 MiB"
+                    e == E_PROTOCOL ? "sent a string of more than 16 MiB"
                                     : "memory is out for its replies");
         return false;
     }
@@ -677,6 +677,9 @@ void store_tick(struct store *s, int64_t now) {
             connect_failed(s, E_BACKEND_TIMEOUT, now, "did not let us in in time");
         else if (s->wire == NULL)
             try_connect(s, now);
+        /* The other workers have found out that it hangs. */
+        if (breaker_position(&s->segment->breaker) == BREAKER_OPEN)
+            refuse_waiting(s);
         break;
     case READY:
         tick_ready(s, now);

@@ -6,7 +6,8 @@
 
 enum {
     READER_IDLE_BYTES = 1 << 20, /* hiredis frees its buffer when it is empty and larger */
-    REPLY_BYTES_MAX = 64 << 20,  /* a reply beyond this is not ours to carry */
+    STRING_BYTES_MAX = 16 << 20, /* a string beyond this is nothing that we asked for */
+    REPLY_BYTES_MAX = 64 << 20,  /* of all replies of a call: a batch brings many */
 };
 
 struct wire {
@@ -121,7 +122,7 @@ int wire_fd(const struct wire *w) {
 
 enum error wire_feed(struct wire *w, const void *bytes, size_t n) {
     redisReader *reader = w->context->reader;
-    if (reader->len - reader->pos + n > REPLY_BYTES_MAX)
+    if (reader->len - reader->pos + n > STRING_BYTES_MAX)
         return E_PROTOCOL;
     return redisReaderFeed(reader, bytes, n) == REDIS_OK ? OK : E_OUT_OF_MEMORY;
 }
