@@ -194,9 +194,10 @@ PLAIN_WORD = re.compile(rb"[A-Za-z0-9/_.*-]*")
 
 def pieces_of(sent: Sent) -> list[bytes]:
     """Raw bytes of a request that no error answer may show again."""
-    if not isinstance(sent, Ask):
-        return []
-    pieces = [sent.target, sent.body or b"", *(value for _, value in sent.fields)]
+    if isinstance(sent, Ask):
+        pieces = [sent.target, sent.body or b"", *(value for _, value in sent.fields)]
+    else:
+        pieces = re.split(rb"[ \r\n:]+", sent.data) if isinstance(sent, Wire) else []
     return [piece for piece in pieces if len(piece) >= 4 and not PLAIN_WORD.fullmatch(piece)]
 
 
