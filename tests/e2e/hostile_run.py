@@ -226,7 +226,8 @@ def judge(answer: Answered | None, say: Say, sent: Sent) -> list[str]:
     if say.own:
         faults += ["larder's own, not the server's"] if is_problem(answer) else []
     else:
-        if answer.status not in (204, 304) and field_of(answer, "X-Content-Type-Options") != "nosniff":
+        if answer.status not in (204, 304) and field_of(answer,
+                                                        "X-Content-Type-Options") != "nosniff":
             faults.append("without X-Content-Type-Options: nosniff")
         if say.slug and not head:
             faults += problem_owed(answer, say)
