@@ -19,8 +19,8 @@ Field = tuple[bytes, bytes]
 
 @dataclass(frozen=True, slots=True)
 class Ask:
-    """A request that any way can carry: a web server gets it as HTTP, larderd as the parameters that
-    a web server would make of it."""
+    """A request that any way can carry: a web server gets it as HTTP, larderd as the parameters
+    that a web server would make of it."""
 
     method: bytes
     target: bytes
@@ -52,8 +52,9 @@ Sent = Ask | Wire | Records
 @dataclass(frozen=True, slots=True)
 class Say:
     """One answer. `slug`: which problem of larder's it is; `own`: the web server made it itself.
-    `closes`: the connection ends with it. `value`: the text of the value in an envelope; `body`: the
-    whole body; `fields`: what they say, None for one that must not be there."""
+    `closes`: the connection ends with it. `value`: the text of the value in an envelope; `body`:
+    the whole body; `fields`: what they say, None for one that must not be there; `detail`: words
+    of the problem's."""
 
     status: int
     slug: str = ""

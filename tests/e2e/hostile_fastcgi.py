@@ -1,5 +1,5 @@
-"""Hostile records on larderd's socket: rows F3 to F21. What takes time or measures memory (F1, F2, F8,
-F16, F19, F22) is in test_30_fastcgi.py, too."""
+"""Hostile records on larderd's socket: rows F3 to F21. What takes time is in test_30_fastcgi.py,
+and what it may cost in test_23_hostile_cost.py."""
 
 from __future__ import annotations
 
@@ -7,7 +7,8 @@ import random
 from collections.abc import Iterator
 
 import fcgi
-from hostile import (BODY, HANGS_UP, Answers, Ask, Case, Records, Say, Step, case, ok, problem, step)
+from hostile import (BODY, HANGS_UP, Answers, Ask, Case, Records, Say, Step, case, ok, problem,
+                     step)
 
 MISS = problem(404, "key-not-found")
 STORED = ok(b"1")
@@ -43,9 +44,11 @@ def raw(data: bytes, say: Say | Answers = HANGS_UP) -> Step:
     return step(Records(data), None, None, say)
 
 
-def asking(pairs: Pairs, say: Say | Answers, body: bytes = b"", **options: int) -> Step:
+def asking(pairs: Pairs, say: Say | Answers, body: bytes = b"", chunk: int = 65535,
+           padding: int = 0) -> Step:
     """A whole request with these parameters."""
-    return raw(fcgi.request_bytes("", "", body, pairs=pairs, keep=True, **options), say)
+    return raw(fcgi.request_bytes("", "", body, pairs=pairs, keep=True, chunk=chunk,
+                                  padding=padding), say)
 
 
 def changed(pairs: Pairs, **values: bytes | None) -> Pairs:
@@ -59,14 +62,15 @@ def changed(pairs: Pairs, **values: bytes | None) -> Pairs:
 # --- the protocol --------------------------------------------------------------------------------
 
 def protocol() -> Rows:
-    """F3 to F7, F9 to F12."""
+    """F3 to F7, F11, F12."""
     responder = b"\0\1\1" + b"\0" * 5
     for row, name, data in (
             ("F3", "version-0", fcgi.record(fcgi.BEGIN, responder, version=0) + PARAMS + STDIN),
             ("F3", "version-2", fcgi.record(fcgi.BEGIN, responder, version=2) + PARAMS + STDIN),
             ("F3", "version-255", b"\xff" + GOOD[1:]),
             ("F3", "params-version-2", BEGIN + b"\2" + PARAMS[1:] + STDIN),
-            ("F3", "http", b"PUT /cache/k HTTP/1.1\r\nHost: x\r\nContent-Length: 11\r\n\r\n" + BODY),
+            ("F3", "http",
+             b"PUT /cache/k HTTP/1.1\r\nHost: x\r\nContent-Length: 11\r\n\r\n" + BODY),
             ("F3", "zeros", b"\0" * 4096),
             ("F3", "ones", b"\xff" * 4096),
             ("F3", "random", random.Random(3).randbytes(4096)),
@@ -108,10 +112,18 @@ def protocol() -> Rows:
              + fcgi.record(fcgi.ABORT) + fcgi.stream(fcgi.STDIN, BODY[5:])),
             ("F12", "at-the-start", fcgi.record(fcgi.ABORT))):
         yield case(row, name, raw(data), given=HIT)
-    asked = [b"FCGI_MPXS_CONNS", b"FCGI_MAX_REQS", b"FCGI_MAX_CONNS"]
-    for row, name, names in (("F9", "one", asked[:1]), ("F9", "three", asked), ("F9", "none", []),
-                             ("F10", "ten-times", asked[:1] * 10), ("F10", "500-times", asked[:1] * 500),
-                             ("F10", "unknown", [b"x" * 200] * 10)):
+
+
+ASKED = [b"FCGI_MPXS_CONNS", b"FCGI_MAX_REQS", b"FCGI_MAX_CONNS"]
+VALUES: list[tuple[str, str, list[bytes]]] = [
+    ("F9", "one", ASKED[:1]), ("F9", "three", ASKED), ("F9", "none", []),
+    ("F10", "ten-times", ASKED[:1] * 10), ("F10", "500-times", ASKED[:1] * 500),
+    ("F10", "unknown", [b"x" * 200] * 10)]
+
+
+def management() -> Rows:
+    """F9 and F10: what libfcgi would answer out of a buffer of 64 bytes."""
+    for row, name, names in VALUES:
         data = fcgi.record(fcgi.GET_VALUES, content([(n, b"") for n in names]), request_id=0)
         yield case(row, name, raw(data), raw(BEGIN + data + PARAMS + STDIN), given=HIT)
 
@@ -121,11 +133,13 @@ def protocol() -> Rows:
 def lying_lengths() -> Rows:
     """F8: lengths by which libfcgi would allocate (CVE-2025-23016)."""
     good = content(PUT)
-    for data in (b"\xff\xff\xff\xff", b"\x01\xff\xff\xff\xff", b"\x7f", b"\xff" * 8 + b"X", b"\x01\xff",
+    for data in (b"\xff\xff\xff\xff", b"\x01\xff\xff\xff\xff", b"\x7f", b"\xff" * 8 + b"X",
+                 b"\x01\xff",
                  b"\x80", b"\x01", b"\x05\x05abc", b"\x80\x00\x00\x01\x80\x00\x00",
                  b"\xff\xff\xff\xfe\xff\xff\xff\xff", b"\x80\x01\x00\x00\x01", b"\x00\x05abc"):
         yield case("F8", data.hex(), *(
-            raw(BEGIN + fcgi.stream(fcgi.PARAMS, params) + STDIN) for params in (data, good + data)),
+            raw(BEGIN + fcgi.stream(fcgi.PARAMS, params) + STDIN) for params in (data,
+                                                                                 good + data)),
             given=HIT)
     # Longer than need be, and true.
     padded = b"".join(len(part).to_bytes(4, "big").replace(b"\0", b"\x80", 1)
@@ -134,31 +148,35 @@ def lying_lengths() -> Rows:
         BEGIN + fcgi.stream(fcgi.PARAMS, padded + content(PUT[1:])) + STDIN, STORED))
 
 
+ODD: list[tuple[str, Pairs, Say]] = [
+    ("no-method", changed(GET, REQUEST_METHOD=None), MALFORMED),
+    ("no-target", changed(GET, REQUEST_URI=None), MALFORMED),
+    ("empty-method", changed(GET, REQUEST_METHOD=b""), MALFORMED),
+    ("empty-target", changed(GET, REQUEST_URI=b""), MALFORMED),
+    ("none", [], MALFORMED),
+    ("method-60-kib", changed(GET, REQUEST_METHOD=b"A" * 60_000), NOT_ALLOWED),
+    ("method-with-space", changed(GET, REQUEST_METHOD=b"GET "), NOT_ALLOWED),
+    ("target-60-kib", changed(GET, REQUEST_URI=b"/cache/" + b"k" * 60_000), problem(
+        400, "key-too-long")),
+    ("star", changed(GET, REQUEST_URI=b"*"), UNKNOWN_PATH),
+    ("no-slash", changed(GET, REQUEST_URI=b"cache/k"), UNKNOWN_PATH),
+    ("only-authority", changed(GET, REQUEST_URI=b"http://localhost"), ok()),
+    ("only-query", changed(GET, REQUEST_URI=b"?x"), ok()),
+    ("other-scheme", changed(GET, REQUEST_URI=b"ftp://x/cache/k"), UNKNOWN_PATH),
+    ("authority-twice", changed(GET, REQUEST_URI=b"http://a/http://b/cache/k"),
+     UNKNOWN_PATH)]
+
+
 def parameters() -> Rows:
     """F13 to F17."""
-    for name, pairs, say in (
-            ("no-method", changed(GET, REQUEST_METHOD=None), MALFORMED),
-            ("no-target", changed(GET, REQUEST_URI=None), MALFORMED),
-            ("empty-method", changed(GET, REQUEST_METHOD=b""), MALFORMED),
-            ("empty-target", changed(GET, REQUEST_URI=b""), MALFORMED),
-            ("none", [], MALFORMED),
-            ("method-60-kib", changed(GET, REQUEST_METHOD=b"A" * 60_000), NOT_ALLOWED),
-            ("method-with-space", changed(GET, REQUEST_METHOD=b"GET "), NOT_ALLOWED),
-            ("target-60-kib", changed(GET, REQUEST_URI=b"/cache/" + b"k" * 60_000), problem(
-                400, "key-too-long")),
-            ("star", changed(GET, REQUEST_URI=b"*"), UNKNOWN_PATH),
-            ("no-slash", changed(GET, REQUEST_URI=b"cache/k"), UNKNOWN_PATH),
-            ("only-authority", changed(GET, REQUEST_URI=b"http://localhost"), ok()),
-            ("only-query", changed(GET, REQUEST_URI=b"?x"), ok()),
-            ("other-scheme", changed(GET, REQUEST_URI=b"ftp://x/cache/k"), UNKNOWN_PATH),
-            ("authority-twice", changed(GET, REQUEST_URI=b"http://a/http://b/cache/k"), UNKNOWN_PATH)):
+    for name, pairs, say in ODD:
         yield case("F13", name, asking(pairs, say), given=HIT)
-    for name, value in (*PUT, (b"HTTP_CONTENT_TYPE", b"application/json"), (b"HTTP_IF_MATCH", b"*"),
-                        (b"HTTP_IF_NONE_MATCH", b'"x"')):
-        pairs = changed(PUT, **{name.decode(): value})
-        yield case("F14", name.decode(), asking([*pairs, (name, value)], DUPLICATE, BODY),
-                   asking([*pairs, (name, b"other")], DUPLICATE, BODY),
-                   asking([(name, b""), *pairs], DUPLICATE, BODY), given=HIT)
+    for param, value in (*PUT, (b"HTTP_CONTENT_TYPE", b"application/json"),
+                         (b"HTTP_IF_MATCH", b"*"), (b"HTTP_IF_NONE_MATCH", b'"x"')):
+        pairs = changed(PUT, **{param.decode(): value})
+        yield case("F14", param.decode(), asking([*pairs, (param, value)], DUPLICATE, BODY),
+                   asking([*pairs, (param, b"other")], DUPLICATE, BODY),
+                   asking([(param, b""), *pairs], DUPLICATE, BODY), given=HIT)
     yield case("F14", "a-list-may-come-in-lines", asking(
         [*PUT, (b"HTTP_PREFER", b"wait=1"), (b"HTTP_PREFER", b"return=minimal")],
         ok(status=204), BODY))
@@ -167,7 +185,8 @@ def parameters() -> Rows:
                  b"1e1", b"11\t", b"000000000000000000011", b"-0"):
         yield case("F15", text.decode("latin-1") or "empty", asking(
             changed(PUT, CONTENT_LENGTH=text), INCOMPLETE, BODY), given=HIT)
-    yield case("F15", "absent", asking(changed(PUT, CONTENT_LENGTH=None), INCOMPLETE, BODY), given=HIT)
+    yield case("F15", "absent", asking(changed(PUT, CONTENT_LENGTH=None), INCOMPLETE, BODY),
+               given=HIT)
     yield case("F15", "0011", asking(changed(PUT, CONTENT_LENGTH=b"0011"), STORED, BODY))
     yield case("F15", "announced-and-none", asking(PUT, INCOMPLETE), given=HIT)
     too_many = problem(400, "malformed-request", "256")
@@ -205,11 +224,13 @@ def shapes() -> Rows:
                 PUT, STORED, BODY, chunk=chunk, padding=padding), asking(
                 GET, STORED, chunk=chunk, padding=padding))
     yield case("F18", "no-body-record-but-the-last", raw(
-        BEGIN + fcgi.stream(fcgi.PARAMS, content(GET)) + fcgi.record(fcgi.STDIN, padding=255), STORED),
+        BEGIN + fcgi.stream(fcgi.PARAMS, content(GET)) + fcgi.record(fcgi.STDIN, padding=255),
+        STORED),
         given=HIT)
     yield case("F18", "reserved-bytes-set", raw(b"".join(
         data[:7] + b"\xff" + data[8:] for data in (BEGIN, fcgi.record(fcgi.PARAMS, content(GET)),
-                                                   fcgi.record(fcgi.PARAMS), fcgi.record(fcgi.STDIN))),
+                                                   fcgi.record(fcgi.PARAMS),
+                                                   fcgi.record(fcgi.STDIN))),
         STORED), given=HIT)
     yield case("F18", "all-flags-set", raw(fcgi.record(fcgi.BEGIN, b"\0\1\xff\xff\xff\xff\xff\xff")
                                            + fcgi.stream(fcgi.PARAMS, content(GET))
@@ -231,7 +252,8 @@ def smuggling() -> Rows:
             ("FOO", "/cache/k", NOT_ALLOWED), ("PUT", "/cache/", problem(400, "invalid-key")),
             ("PUT", "/cache/%zz", MALFORMED_PATH),
             ("PUT", "/cache/" + "k" * 600, problem(400, "key-too-long")),
-            ("PUT", "/cache/k?x=1", problem(400, "unknown-parameter")), ("PUT", "/cache", NOT_ALLOWED),
+            ("PUT", "/cache/k?x=1", problem(400, "unknown-parameter")),
+            ("PUT", "/cache", NOT_ALLOWED),
             ("DELETE", "/cache?x=1", problem(400, "unknown-parameter")),
             ("POST", "/batch", problem(400, "invalid-json")),
             ("POST", "/counters/k", problem(400, "invalid-json")),
@@ -240,11 +262,12 @@ def smuggling() -> Rows:
             ("GET", "/keys", ok()), ("GET", "/docs", ok()), ("GET", "/openapi.json", ok()),
             ("GET", "/", ok())):
         for name, body in (("one", smuggled()), ("many", (smuggled() * 9000)[:1_000_000])):
-            ask = Ask(method.encode(), target.encode(), [(b"Content-Type", b"application/json")], body)
+            ask = Ask(method.encode(), target.encode(), [(b"Content-Type", b"application/json")],
+                      body)
             yield case("F21", f"{method}{target[:12]}-{name}", step(ask, None, None, say))
     for text in (b"0", b"", b"1", b"10", b"100000"):
         yield case("F21", f"length-{text.decode()}", asking(
             changed(PUT, CONTENT_LENGTH=text), INCOMPLETE, smuggled()))
 
 
-CASES = [*protocol(), *lying_lengths(), *parameters(), *shapes(), *smuggling()]
+CASES = [*protocol(), *management(), *lying_lengths(), *parameters(), *shapes(), *smuggling()]

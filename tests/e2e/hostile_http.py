@@ -1,4 +1,5 @@
-"""Hostile HTTP: methods, framing, fields and protocols (rows B23 to B58, B63, B64, B98, B103 to B105).
+"""Hostile HTTP: methods, framing, fields and protocols (rows B23 to B58, B63, B64, B98, B103 to
+B105).
 
 What the web servers answer themselves is pinned as they do it; larder sees what they let pass.
 """
@@ -41,7 +42,8 @@ def queries() -> Rows:
     yield case("B23", "delete", step(ask(b"DELETE", target=b"/cache/k?x=1"), UNKNOWN_PARAMETER),
                given=HIT)
     yield case("B23", "patch", step(
-        ask(b"PATCH", JSON, body=b'{"ttl":5}', target=b"/cache/k?x=1"), UNKNOWN_PARAMETER), given=HIT)
+        ask(b"PATCH", JSON, body=b'{"ttl":5}', target=b"/cache/k?x=1"), UNKNOWN_PARAMETER),
+               given=HIT)
     yield case("B23", "post", step(
         ask(b"POST", JSON, body=b"{}", target=b"/counters/k?by=1"), UNKNOWN_PARAMETER),
         step(ask(b"POST", JSON, body=b'{"operations":[{"method":"DELETE","key":"k"}]}',
@@ -54,7 +56,8 @@ def queries() -> Rows:
             (b"ttl=5;idle=5", "invalid-ttl", 422), (b"ttl[]=5", "unknown-parameter", 400)):
         own = C400 if b"%00" in query else problem(status, slug)
         nginx = problem(status, slug)
-        yield case("B24", query.decode(), step(Ask(b"PUT", b"/raw/k?" + query, (), b"x"), own, nginx,
+        yield case("B24", query.decode(),
+                   step(Ask(b"PUT", b"/raw/k?" + query, (), b"x"), own, nginx,
                                                problem(status, slug)))
     yield case("B24", "name-decoded-once", step(Ask(b"PUT", b"/raw/k?%74tl=5", (), b"x"), ok()),
                step(Ask(b"PUT", b"/raw/k?%2574tl=5", (), b"x"), UNKNOWN_PARAMETER),
@@ -129,16 +132,19 @@ def lengths() -> Rows:
             ("no-size", b"\r\n" + BODY + b"\r\n0\r\n\r\n"),
             ("longer-than-said", b"a\r\n" + BODY + b"\r\n0\r\n\r\n")):
         yield case("B41", f"chunked-{name}", step(http_put(CHUNKED, body=body), C400), given=HIT)
-    for name, body in (("no-last-chunk", b"b\r\n" + BODY + b"\r\n"), ("short-chunk", b"ff\r\n" + BODY),
+    for name, body in (("no-last-chunk", b"b\r\n" + BODY + b"\r\n"),
+                       ("short-chunk", b"ff\r\n" + BODY),
                        ("no-end", b"b\r\n" + BODY + b"\r\n0\r\n")):
-        yield case("B41", f"chunked-{name}", step(http_put(CHUNKED, body=body, ends=True), HANGS_UP),
+        yield case("B41", f"chunked-{name}",
+                   step(http_put(CHUNKED, body=body, ends=True), HANGS_UP),
                    given=HIT)
     yield case("B42", "length-and-chunked", step(http_put(
         CHUNKED, b"Content-Length: 11", body=chunked(BODY)), C400))
     yield case("B42", "chunked-and-length", step(http_put(
         b"Content-Length: 3", CHUNKED, body=chunked(BODY)), C400))
     yield case("B43", "equal", step(http_put(b"Content-Length: 11", b"Content-Length: 11"), C400))
-    yield case("B43", "different", step(http_put(b"Content-Length: 11", b"Content-Length: 12"), C400))
+    yield case("B43", "different",
+               step(http_put(b"Content-Length: 11", b"Content-Length: 12"), C400))
     for text in (b"+11", b"11a", b"-1", b"0xb", b"11,11", b"11, 11", b"9" * 20, b"11 11", b"1e1",
                  b"18446744073709551627", b"\xd9\xa1\xd9\xa1"):
         yield case("B44", text.decode()[:12], step(http_put(b"Content-Length: " + text), C400))
@@ -161,7 +167,8 @@ def lengths() -> Rows:
                                     STORED, C400))
     yield case("B47", "http-1.0", step(http(b"PUT /cache/k HTTP/1.0", CHUNKED, body=chunked(BODY)),
                                        C400))
-    yield case("B48", "longer", step(http_put(b"Content-Length: 11", body=BODY + b"\x01garbage\r\n\r\n"),
+    yield case("B48", "longer",
+               step(http_put(b"Content-Length: 11", body=BODY + b"\x01garbage\r\n\r\n"),
                                      [STORED, C400]))
     yield case("B48", "longer-by-a-request", step(http_put(
         b"Content-Length: 11", body=BODY + b"GET /cache/k HTTP/1.1\r\nHost: x\r\n\r\n"),
@@ -199,16 +206,20 @@ def chunked(*pieces: bytes) -> bytes:
 def fields() -> Rows:
     """B54 to B58, B63, B64, B98."""
     for name, host in (("none", ()), ("two", (b"Host: x", b"Host: y")), ("space", (b"Host: a b",)),
-                       ("slash", (b"Host: a/b",)), ("empty", (b"Host:",)), ("nul", (b"Host: a\0b",))):
-        yield case("B54", f"host-{name}", step(http(b"GET /cache/k HTTP/1.1", *host, host=False), C400))
+                       ("slash", (b"Host: a/b",)), ("empty", (b"Host:",)),
+                       ("nul", (b"Host: a\0b",))):
+        yield case("B54", f"host-{name}",
+                   step(http(b"GET /cache/k HTTP/1.1", *host, host=False), C400))
     for name, text in (("2-kib", b"h" * 2048), ("user", b"u@x"), ("port", b"x:99999")):
         yield case("B54", f"host-{name}", step(http(
             b"GET /cache/k HTTP/1.1", b"Host: " + text, host=False), C400, MISS))
     yield case("B55", "200-fields", step(http_get(*(b"X-%d: a" % i for i in range(200))), MISS))
     yield case("B55", "260-fields", step(http_get(*(b"X-%d: a" % i for i in range(260))), problem(
         400, "malformed-request", "256")))
-    yield case("B55", "field-9-kib", step(http_get(b"X-A: " + b"a" * 9000), server_closes(431), C400))
-    yield case("B55", "fields-70-kib", step(http_get(*(b"X-%d: " % i + b"a" * 1000 for i in range(70))),
+    yield case("B55", "field-9-kib",
+               step(http_get(b"X-A: " + b"a" * 9000), server_closes(431), C400))
+    yield case("B55", "fields-70-kib",
+               step(http_get(*(b"X-%d: " % i + b"a" * 1000 for i in range(70))),
                                             server_closes(431), C400))
     yield case("B56", "nul", step(http_get(b"X-A: a\0b"), C400))
     yield case("B56", "cr", step(http_get(b"X-A: a\rb"), C400))
@@ -220,7 +231,8 @@ def fields() -> Rows:
     yield case("B56", "no-name", step(http_get(b": a"), C400))
     yield case("B57", "content-length", step(http_put(b"Content_Length: 3", b"Content-Length: 11"),
                                              STORED))
-    yield case("B57", "content-type", step(http_put(b"Content_Type: text/html", b"Content-Length: 11"),
+    yield case("B57", "content-type",
+               step(http_put(b"Content_Type: text/html", b"Content-Length: 11"),
                                            STORED))
     yield case("B57", "if-match", step(http_put(b'If_Match: "x"', b"Content-Length: 11"), problem(
         412, "precondition-failed"), STORED))
@@ -233,8 +245,9 @@ def fields() -> Rows:
         yield case("B64", value.decode(), step(ask(b"GET", (b"Range", value)), ok(b"1")),
                    step(ask(b"GET", (b"Range", value), target=b"/raw/k"), ok(
                        body=b"1", fields={"Content-Range": None})), given=HIT)
-    for name in (b"X-Forwarded-For", b"X-Real-IP", b"Forwarded", b"X-Original-URL", b"X-Rewrite-URL"):
-        yield case("B98", name.decode(), step(ask(b"GET", (name, b"/cache/other")), ok(b"1")),
+    for other in (b"X-Forwarded-For", b"X-Real-IP", b"Forwarded", b"X-Original-URL",
+                  b"X-Rewrite-URL"):
+        yield case("B98", other.decode(), step(ask(b"GET", (other, b"/cache/other")), ok(b"1")),
                    given=HIT)
 
 
@@ -253,7 +266,8 @@ def protocols() -> Rows:
     yield case("B104", "http-0.9", step(Wire(b"GET /cache/k\r\n\r\n"), C400, BARE), given=HIT)
     yield case("B104", "http-2-preface", step(Wire(b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n"),
                                               server_closes(505), C400))
-    yield case("B104", "http-3.0", step(http(b"GET /cache/k HTTP/3.0"), server_closes(505)), given=HIT)
+    yield case("B104", "http-3.0", step(http(b"GET /cache/k HTTP/3.0"), server_closes(505)),
+               given=HIT)
     yield case("B104", "http-1.2", step(http(b"GET /cache/k HTTP/1.2"), server_closes(505),
                                         ok(b"1")), given=HIT)
     yield case("B104", "http-11", step(http(b"GET /cache/k HTTP/11"), server_closes(505)),

@@ -24,7 +24,8 @@ def refused(row: str, name: str, tail: bytes, *says: Say, prefix: bytes = b"/cac
 
 def taken(row: str, name: str, tail: bytes, key: bytes) -> Case:
     """A target that names this key by every way."""
-    return case(row, name, step(get(b"/cache/" + tail), MISS), step(put(b"/cache/" + tail), ok(b"1")),
+    return case(row, name, step(get(b"/cache/" + tail), MISS),
+                step(put(b"/cache/" + tail), ok(b"1")),
                 step(get(b"/cache/" + tail), ok(b"1")), stored={key: b"1"})
 
 
@@ -193,7 +194,8 @@ def others() -> Iterator[Case]:
     for target in (b"/CACHE/a", b"/Cache/a"):
         yield case("B21", name_of(target), step(get(target), UNKNOWN), step(put(target), UNKNOWN),
                    given={b"a": b"1"})
-    for target in (b"/cachefoo", b"/stats/x", b"/health/", b"/unknown", b"/stats/", b"/batch/", b"/keys/",
+    for target in (b"/cachefoo", b"/stats/x", b"/health/", b"/unknown", b"/stats/", b"/batch/",
+                   b"/keys/",
                    b"/cache;a", b"/cache%2Fa", b"/raw", b"/counters", b"/%63ache/a", b"/cache\\a"):
         yield case("B22", name_of(target), step(get(target), UNKNOWN), step(put(target), UNKNOWN),
                    step(Ask(b"DELETE", target), UNKNOWN), given={b"a": b"1"})

@@ -194,9 +194,10 @@ PLAIN_WORD = re.compile(rb"[A-Za-z0-9/_.*-]*")
 
 def pieces_of(sent: Sent) -> list[bytes]:
     """Raw bytes of a request that no error answer may show again."""
-    if not isinstance(sent, Ask):
-        return []
-    pieces = [sent.target, sent.body or b"", *(value for _, value in sent.fields)]
+    if isinstance(sent, Ask):
+        pieces = [sent.target, sent.body or b"", *(value for _, value in sent.fields)]
+    else:
+        pieces = re.split(rb"[ \r\n:]+", sent.data) if isinstance(sent, Wire) else []
     return [piece for piece in pieces if len(piece) >= 4 and not PLAIN_WORD.fullmatch(piece)]
 
 
@@ -225,7 +226,8 @@ def judge(answer: Answered | None, say: Say, sent: Sent) -> list[str]:
     if say.own:
         faults += ["larder's own, not the server's"] if is_problem(answer) else []
     else:
-        if answer.status not in (204, 304) and field_of(answer, "X-Content-Type-Options") != "nosniff":
+        if answer.status not in (204, 304) and field_of(answer,
+                                                        "X-Content-Type-Options") != "nosniff":
             faults.append("without X-Content-Type-Options: nosniff")
         if say.slug and not head:
             faults += problem_owed(answer, say)

@@ -1,7 +1,7 @@
 """The whole matrix: its cases, the rows that are tested elsewhere, and those that are left out.
 
-Rows are A1 to A21 (the golden table of keys), B1 to B105 (requests), F1 to F22 (raw FastCGI), and X1
-on (what lists of such things leave out).
+Rows are A1 to A21 (the golden table of keys), B1 to B105 (requests), F1 to F22 (raw FastCGI), and
+X1 on (what lists of such things leave out).
 """
 
 from __future__ import annotations

@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 import json_cases
-from hostile import (ANY, JSON, Ask, Case, Say, case, get, ok, problem, put, put_value, server_closes,
+from hostile import (ANY, JSON, Ask, Case, Say, case, get, ok, problem, put, put_value,
+                     server_closes,
                      step)
 
 BAD_JSON = problem(400, "invalid-json")
@@ -33,14 +34,16 @@ def types() -> Rows:
     for value in (b"text/html", b"text/plain", b"application/x-www-form-urlencoded",
                   b"multipart/form-data", b"application/jsonx", b"application/json2; charset=utf-8",
                   b"xapplication/json", b"application", b"application/json; charset=utf-16",
-                  b"application/json; charset=latin1", b"json", b"*/*", b"application/json, text/html",
+                  b"application/json; charset=latin1", b"json", b"*/*",
+                  b"application/json, text/html",
                   b"application/merge-patch+json", b"application/json\x09x", b"\xff",
                   b"application/json; charset=utf-8; charset=utf-16"):
         yield case("B60", value.decode("latin-1"), step(typed(value), BAD_TYPE), given=OLD)
     yield case("B60", "curl-d", step(typed(b"application/x-www-form-urlencoded",
                                            body=b"value=1&ttl=5"), BAD_TYPE))
     # lighttpd takes one that is said twice for one.
-    yield case("B60", "the-same-twice", step(typed(b"application/json", b"application/json"), ok(b"1"),
+    yield case("B60", "the-same-twice",
+               step(typed(b"application/json", b"application/json"), ok(b"1"),
                                              DUPLICATE, DUPLICATE))
     for values in ((b"application/json", b"text/html"),
                    (b"text/html", b"application/json")):
@@ -53,7 +56,8 @@ def types() -> Rows:
         yield case("B61", value.decode(), step(typed(value), ok(b"1")))
     for coding in (b"gzip", b"br", b"gzip, identity", b"x", b"identity, gzip"):
         yield case("B62", coding.decode(), step(put(
-            b"/cache/k", b'{"value":1}', JSON, (b"Content-Encoding", coding)), BAD_CODING), given=OLD)
+            b"/cache/k", b'{"value":1}', JSON, (b"Content-Encoding", coding)), BAD_CODING),
+                   given=OLD)
     for coding in (b"identity", b"Identity"):
         yield case("B62", coding.decode(), step(put(
             b"/cache/k", b'{"value":1}', JSON, (b"Content-Encoding", coding)), ok(b"1")))
@@ -138,7 +142,8 @@ def documents() -> Rows:
     deep = b"[" * 127 + b"]" * 127
     yield case("B71", "127-and-the-envelope", step(put_value(deep), ok(deep)), stored={b"k": deep})
     too_deep = problem(400, "too-deep", "128")
-    yield case("B71", "128-and-the-envelope", step(put_value(b"[" + deep + b"]"), too_deep), given=OLD)
+    yield case("B71", "128-and-the-envelope", step(put_value(b"[" + deep + b"]"), too_deep),
+               given=OLD)
     for name, text in (("arrays", b"[" * 100_000), ("objects", b'{"a":' * 20_000),
                        ("mixed", b'[{"a":' * 17_000), ("closed", b"[" * 50_000 + b"]" * 50_000)):
         yield case("B71", name, step(put(b"/cache/k", text), too_deep),
@@ -154,7 +159,8 @@ def documents() -> Rows:
 
 # --- ttl -----------------------------------------------------------------------------------------
 
-TYPES_OF_TTL = [b"0", b"-1", b"-0", b"1.5", b"0.5", b'"1x"', b'""', b'"1.0"', b'"1e1"', b'"-1"', b'"0"',
+TYPES_OF_TTL = [b"0", b"-1", b"-0", b"1.5", b"0.5", b'"1x"', b'""', b'"1.0"', b'"1e1"', b'"-1"',
+                b'"0"',
                 b"true", b"false", b"[]", b"{}", b"[5]", b'"null"', b"1.0000000001"]
 SIZES_OF_TTL = [b"31536001", b"2147483648", b"4294967296", b"4294967297", b"9223372036854775807",
                 b"9223372036854775808", b"18446744073709551617", b"1" + b"0" * 30,
@@ -180,7 +186,8 @@ def ttls() -> Rows:
     for name, text in (("null", b"null"), ("10.0", b"10.0"), ("string", b'"10"'), ("1e1", b"1e1")):
         yield case("B81", f"taken-{name}", step(put(
             b"/cache/k", b'{"value":1,"ttl":' + text + b"}"), ok(b"1")))
-    for row, text in (("B81", b"0"), ("B81", b"-1"), ("B81", b"1.5"), ("B81", b""), ("B82", b"31536001"),
+    for row, text in (("B81", b"0"), ("B81", b"-1"), ("B81", b"1.5"), ("B81", b""),
+                      ("B82", b"31536001"),
                       ("B82", b"9" * 30), ("B83", b"%205"), ("B83", b"5%20"), ("B83", b"+5"),
                       ("B83", b"%2B5"), ("B83", "٥".encode().hex("%").upper().encode()),
                       ("B83", b"5;6"), ("B83", b"0005"), ("B83", b"10.0"), ("B83", b"1e1"),
@@ -199,7 +206,8 @@ def raw_bytes() -> Rows:
                        ("header-of-ours", b'\0larder1 {"type":"text/html"}\n<script>'),
                        ("begin-record", b"\1\1\0\1\0\10\0\0\0\1\0\0\0\0\0\0"),
                        ("http", b"HTTP/1.1 200 OK\r\n\r\n"), ("status", b"Status: 500\r\n\r\n")):
-        yield case("B84", name, step(Ask(b"PUT", b"/raw/k", [(b"Content-Type", b"a/b")], body), ok()),
+        yield case("B84", name,
+                   step(Ask(b"PUT", b"/raw/k", [(b"Content-Type", b"a/b")], body), ok()),
                    step(get(b"/raw/k"), ok(body=body, fields={
                        "Content-Type": "a/b", "Content-Security-Policy": "sandbox"})),
                    stored={b"k": ANY})

@@ -1,8 +1,8 @@
 """What web servers make of a request before larder sees it, with the configurations of conf/.
 
 The golden table of keys: which REQUEST_URI a raw target arrives as. It is the parameter that larder
-reads, because it is the only one that comes the same by both; what lighttpd makes of the path itself
-(PATH_INFO) is here to show why.
+reads, because it is the only one that comes the same by both; what lighttpd makes of the path
+itself (PATH_INFO) is here to show why.
 """
 
 from __future__ import annotations

@@ -78,7 +78,8 @@ DEEDS: dict[str, tuple[Deed, int, float]] = {
     "X18-preferences": (
         lambda larder: larder.fastcgi("PUT", "/raw/k", b"x", HTTP_PREFER="a;" * 30_000), 200, 5),
     "X18-groups": (
-        lambda larder: larder.fastcgi("PUT", "/raw/k", b"x", HTTP_CACHE_GROUPS='"a",' * 15_000), 422, 5),
+        lambda larder: larder.fastcgi("PUT", "/raw/k", b"x", HTTP_CACHE_GROUPS='"a",' * 15_000),
+        422, 5),
     "X18-entity-tags": (
         lambda larder: larder.fastcgi("GET", "/cache/k", HTTP_IF_MATCH='"a",' * 15_000), 400, 5),
 }

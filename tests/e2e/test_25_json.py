@@ -1,5 +1,5 @@
-"""JSON that other programs keep in Redis, and JSON of a megabyte. What is taken from clients, and how
-it comes back, is in hostile_values.py."""
+"""JSON that other programs keep in Redis, and JSON of a megabyte. What is taken from clients, and
+how it comes back, is in hostile_values.py."""
 
 from __future__ import annotations
 

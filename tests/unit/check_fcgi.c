@@ -94,8 +94,8 @@ START_TEST(parameters_that_are_absent_or_empty_are_empty) {
 }
 END_TEST
 
-static const char *const known[] = {"REQUEST_METHOD", "REQUEST_URI",       "CONTENT_TYPE",
-                                    "CONTENT_LENGTH", "HTTP_CONTENT_TYPE", "HTTP_IF_MATCH",
+static const char *const known[] = {"REQUEST_METHOD",    "REQUEST_URI",       "CONTENT_TYPE",
+                                    "CONTENT_LENGTH",    "HTTP_CONTENT_TYPE", "HTTP_IF_MATCH",
                                     "HTTP_IF_NONE_MATCH"};
 
 START_TEST(second_copy_of_a_parameter_we_read_is_an_error) {
