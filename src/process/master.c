@@ -12,7 +12,7 @@
 #include "process/master_state.h"
 #include "process/worker.h"
 
-enum { SPARE_ROWS = 8, IDLE_MS = 1000 };
+enum { SPARE_ROWS = 8, IDLE_MS = 1000, LOOK_EVERY_MS = 2000 };
 
 static void close_fd(int *fd) {
     if (*fd >= 0)
@@ -112,6 +112,13 @@ static bool is_empty(const struct master *m) {
     return children_count(&m->children, CHILD_NONE, 0) == m->children.count - 1;
 }
 
+static void look_around(struct master *m, int64_t now) {
+    if (now < m->look_after)
+        return;
+    m->look_after = now + LOOK_EVERY_MS * NS_PER_MS;
+    listen_look(&m->listener, &m->config);
+}
+
 static void step(struct master *m) {
     int64_t now = clock_monotonic();
     atomic_store_explicit(&master_row(m)->heartbeat, now, memory_order_relaxed);
@@ -126,6 +133,7 @@ static void step(struct master *m) {
     reload_step(m, now);
     pool_step(m, now);
     pool_resolve(m, now);
+    look_around(m, now);
 }
 
 static int serve(struct master *m) {

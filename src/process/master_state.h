@@ -42,6 +42,7 @@ struct master {
     bool stopping;
     int64_t backoff_ms;
     int64_t backoff_until;
+    int64_t look_after; /* at the socket's file */
     pid_t resolver;
     int64_t resolve_after;
 };
