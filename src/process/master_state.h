@@ -44,6 +44,7 @@ struct master {
     uint64_t lines_dropped; /* of the log, as counted so far */
     int64_t backoff_ms;
     int64_t backoff_until;
+    int64_t look_after; /* at the socket's file */
     pid_t resolver;
     int64_t resolve_after;
 };

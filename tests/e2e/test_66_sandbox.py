@@ -56,7 +56,7 @@ def drop_in(text: str, marker: str) -> str:
 
 
 def test_exposure(space: Workspace) -> None:
-    """At most 1.5, and what docs/deploy.md says, with and without its drop-in."""
+    """At most 1.5, and what SECURITY.md and docs/deploy.md say, also with its drop-in."""
     said = re.search(r"--offline=true` says (\d\.\d), and (\d\.\d) with\s+the drop-in", DEPLOY)
     assert said
     plain = exposure(UNIT)
@@ -66,6 +66,7 @@ def test_exposure(space: Workspace) -> None:
     local = exposure(with_drop_in)
     print(f"exposure: {plain}, with Redis by a Unix socket only {local}")
     assert [float(v) for v in said.groups()] == [plain, local]
+    assert f": {plain} of 10" in (SRCDIR / "SECURITY.md").read_text()
 
 
 def test_the_threshold_is_one(space: Workspace) -> None:
