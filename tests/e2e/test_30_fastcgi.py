@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import random
 import socket
-import struct
 import threading
 import time
 from collections.abc import Callable, Iterator
@@ -366,12 +365,7 @@ def test_slow_but_steady_reader(quiet: Larder) -> None:
         while chunk := connection.socket.recv(32768):
             data += chunk
             time.sleep(0.01)
-    body, at = b"", 0
-    while at < len(data):
-        kind, n, padding = struct.unpack(">xBxxHBx", data[at:at + 8])
-        body += data[at + 8:at + 8 + n] if kind == fcgi.STDOUT else b""
-        at += 8 + n + padding
-    assert value_text(body) == text
+    assert value_text(fcgi.content_of(data)) == text
 
 
 @pytest.mark.serial
