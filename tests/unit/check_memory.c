@@ -22,7 +22,13 @@
 #include "support.h"
 #include "web_peer.h"
 
-enum { EVENTS_MAX = 16, TURNS_MAX = 40, ALLOCATIONS_MAX = 500, ANSWER_MAX = 1 << 17 };
+enum {
+    EVENTS_MAX = 16,
+    TURNS_MAX = 40,
+    ALLOCATIONS_MAX = 500,
+    ANSWER_MAX = 1 << 17,
+    TOLD_MAX = 8192
+};
 
 #define NONCE    "11111111111111111111111111111111"
 #define JSON     "application/json"
@@ -121,12 +127,50 @@ static struct slice reply_to(const char *command, const struct scene *scene) {
     ck_abort_msg("what would Redis say to %s", command);
 }
 
+/* The commands of a request, a line each; # stands for a nonce, an identifier or a digest. */
+static char told[TOLD_MAX];
+
+static void note_command(const char *line) {
+    static const char digits[] = "0123456789abcdef";
+    size_t at = strlen(told);
+    while (*line != '\n') {
+        size_t run = strspn(line, digits);
+        ck_assert_uint_lt(at + run, TOLD_MAX - 2);
+        size_t n = run > 0 ? run : 1;
+        if (run >= 32)
+            told[at++] = '#';
+        else
+            memcpy(told + at, line, n);
+        at += run >= 32 ? 0 : n;
+        line += n;
+    }
+    told[at++] = '\n';
+    told[at] = '\0';
+}
+
+/* Every line of `some` is one of `all`, too. */
+static bool are_among(const char *some, const char *all) {
+    char line[TOLD_MAX + 2];
+    for (; *some != '\0'; some = strchr(some, '\n') + 1) {
+        size_t n = strcspn(some, "\n") + 1;
+        memcpy(line, some, n);
+        line[n] = '\0';
+        const char *found = strstr(all, line);
+        while (found != NULL && found != all && found[-1] != '\n')
+            found = strstr(found + 1, line);
+        if (found == NULL)
+            return false;
+    }
+    return true;
+}
+
 /* Says what Redis says to the commands that came; false if there were none. */
 static bool redis_answers(const struct scene *scene) {
     const char *line = rig_commands(&rig);
     bool any = *line != '\0';
     for (; *line != '\0'; line = strchr(line, '\n') + 1) {
         struct slice reply = reply_to(line, scene);
+        note_command(line);
         ck_assert_int_eq(send(rig.peer, reply.p, reply.n, MSG_NOSIGNAL), (ssize_t)reply.n);
     }
     return any;
@@ -167,6 +211,7 @@ static int play(const struct scene *scene, size_t before, bool *refused, char *b
                                      .body = slice_of(scene->body != NULL ? scene->body : "")});
     buf_fini(&pairs);
     int status = -1;
+    told[0] = '\0';
     scarce_begin(before);
     round_add(&r, fd);
     for (int i = 0; i < TURNS_MAX && status < 0; i++) {
@@ -219,6 +264,7 @@ static bool is_of_its_moment(const struct scene *scene) {
 START_TEST(a_request_without_memory_fails_honestly) {
     static char right[ANSWER_MAX];
     static char body[ANSWER_MAX];
+    static char right_commands[TOLD_MAX];
     static const struct scene simple = {.method = "GET", .target = "/health/live"};
     const struct scene *scene = &scenes[_i];
     bool refused;
@@ -226,11 +272,13 @@ START_TEST(a_request_without_memory_fails_honestly) {
     size_t failed = 0;
     size_t n = 0;
     ck_assert_msg(expected == scene->status, "%d %s", expected, right);
+    memcpy(right_commands, told, sizeof(told));
     for (refused = true; refused; n++) {
         ck_assert_uint_lt(n, ALLOCATIONS_MAX);
         teardown();
         setup();
         int status = play(scene, n, &refused, body);
+        ck_assert_msg(are_among(told, right_commands), "Redis was told\n%s", told);
         if (status == expected && (is_of_its_moment(scene) || is_alike(body, right)))
             continue;
         ck_assert_msg(refused && is_honest(status, body), "%s %s, allocation %zu: %d %s",
