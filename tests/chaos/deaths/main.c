@@ -3,7 +3,8 @@
  *
  * Processes stop in the middle of everything that the service does to the segment: one at every
  * single instruction in turn, and several at once, killed at any moment. A survivor then does what
- * others would do. One JSON object on standard output says what came of it. The status is 0 if that could be carried out, 2 on bad usage.
+ * others would do. One JSON object on standard output says what came of it. The status is 0 if that
+ * could be carried out, 2 on bad usage.
  */
 #include <errno.h>
 #include <getopt.h>
