@@ -111,6 +111,8 @@ def faulty_configuration(world: World, size: Size) -> Iterator[Finding]:
         conf.write_text("workers = 2\ndefault_ttl = 300\n")
         larder.signal(signal.SIGHUP)
         larder.wait_text("generation 2 serves")
+        # Until the old workers have gone one of them may answer.
+        eventually(lambda: settled(larder), 20, "the new generation is alone")
         mended = larder.fastcgi("PUT", "/cache/ttl", b'{"value":1}').json()["ttl"]
         noted = noted and "reload" not in larder.fastcgi("GET", "/health").json()
     yield Finding("failed requests", load.result.failed, figure=0,
