@@ -40,6 +40,16 @@ enum {
 
 enum worker_state { WORKER_NONE, WORKER_STARTING, WORKER_READY, WORKER_RETIRING, WORKER_STATES };
 
+/* What a worker is doing: what is left to say of one that does nothing else any more. */
+enum worker_phase {
+    WORKER_WAITS,    /* for events */
+    WORKER_READS,    /* what came: events, Redis's replies, a request and its decoding */
+    WORKER_STARTS,   /* a request: its handler's plan */
+    WORKER_FINISHES, /* one whose replies are there, and writes its answer */
+    WORKER_SENDS,    /* commands to Redis; what is due by time */
+    WORKER_PHASES
+};
+
 typedef _Atomic uint64_t stat_counter;
 
 struct stats_row {
@@ -49,11 +59,12 @@ struct stats_row {
     _Atomic uint32_t generation;  /* of the configuration */
     _Atomic uint32_t connections; /* FastCGI connections open */
     _Atomic uint32_t in_flight;   /* requests between being taken and being answered */
-    _Atomic uint32_t route;       /* last one taken: what an obituary names */
+    _Atomic uint32_t route;       /* of the request it works on, or did last */
+    _Atomic uint32_t phase;       /* enum worker_phase */
     _Atomic uint32_t redis_ready; /* 1 while its connection to Redis is usable */
     _Atomic uint32_t served;      /* 1 once this process has answered a request */
     _Atomic uint32_t listening;   /* 1 while it takes connections */
-    _Atomic uint32_t leaving;     /* 1: it has served max_requests and wants to be replaced */
+    _Atomic int32_t leaving;      /* its pid: it has served max_requests and wants to be replaced */
     _Atomic int64_t started;      /* clock_monotonic */
     _Atomic int64_t heartbeat;    /* clock_monotonic of its last turn */
 
@@ -90,7 +101,7 @@ void stats_sum_rows(struct stats_sum *sum, const struct stats_row *rows, size_t 
 /* Requests of all routes and classes. */
 uint64_t stats_total_requests(const struct stats_sum *sum);
 
-/* hits / (hits + misses) in percent; 0 without lookups. */
+/* hits / (hits + misses) in percent, at most 100; 0 without lookups. */
 double stats_hit_rate(const struct stats_sum *sum);
 
 /* The bucket of a latency, and the upper bound of a bucket in microseconds. */

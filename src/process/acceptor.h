@@ -22,6 +22,7 @@ struct acceptor {
     void *pass_tag;
     bool listening;      /* both descriptors are in the epoll set */
     int64_t pause_until; /* out of descriptors or memory: not before this */
+    int64_t turned_away; /* when the log last told of one; 0: never */
 };
 
 /* Puts the listener and the passing socket into the epoll set when it is this worker's turn to take

@@ -27,7 +27,9 @@ struct child {
     uint32_t generation;
     int64_t started;
     int64_t leave_by;
-    bool killed; /* by us, for not leaving or not moving */
+    bool killed;       /* by us, for not leaving or not moving */
+    int64_t heartbeat; /* as its row had it when last looked at */
+    int64_t moved;     /* when that was seen to change, on the clock of children_kill_overdue */
 };
 
 /* One slot per row of the segment; slot 0, the master's own row, stays empty. */
@@ -36,10 +38,12 @@ struct children {
     uint32_t count;
     struct segment *segment;
     const struct route_table *routes; /* for the names in obituaries */
+    int64_t stood_still;              /* nanoseconds, in all: see children_excuse */
 };
 
+/* `segment` has `rows` rows. */
 LARDER_MUST_CHECK enum error children_init(struct children *c, struct segment *segment,
-                                           const struct route_table *routes);
+                                           uint32_t rows, const struct route_table *routes);
 void children_fini(struct children *c);
 
 /* A free slot's index; 0 if there is none. */
@@ -60,14 +64,20 @@ void children_promote(struct children *c);
 /* Sends the signal that makes it leave (WORKER_SIGNAL_*) and notes until when it may take. */
 void children_dismiss(struct children *c, uint32_t slot, int signal, int64_t leave_by);
 
-/* Kills whoever had to be gone by now, and live ones without a heartbeat for `watchdog_ns`. */
+/* The master itself stood still for `ns`: the machine was suspended, or gave it no processor. What
+ * its children did not do meanwhile is no sign of anything. */
+void children_excuse(struct children *c, int64_t ns);
+
+/* Kills whoever had to be gone by now, and live ones whose heartbeat has not changed for
+ * `watchdog_ns`, on a clock that stood still when the master did. When a heartbeat changed is told
+ * by looking, so to be called several times in that time; what a child writes is only compared. */
 void children_kill_overdue(struct children *c, int64_t now, int64_t watchdog_ns);
 
 /* What waitpid told: writes the obituary and frees the slot. True if the death was not asked for;
- * `*early` then says that it came before it was ready or had served a request. */
+ * `*early` then says that it came before it was ready, or soon after, with no request served. */
 bool children_bury(struct children *c, uint32_t slot, int wait_status, int64_t now, bool *early);
 
-/* The earliest time by which some child must be gone; INT64_MAX if none. */
-int64_t children_next_deadline(const struct children *c);
+/* The earliest time by which some child must be gone, or have moved; INT64_MAX if none. */
+int64_t children_next_deadline(const struct children *c, int64_t watchdog_ns);
 
 #endif

@@ -70,14 +70,14 @@ static enum error receive(struct conn *c) {
     return OK;
 }
 
-enum error conn_read(struct conn *c, size_t body_max, int64_t now) {
+static enum error read_up_to(struct conn *c, int most, size_t body_max, int64_t now) {
     for (int reads = 0;; reads++) {
         if (c->in.n > 0) {
             enum error e = framer_walk(&c->framer, &c->in, body_max);
             if (e != E_AGAIN)
                 return e;
         }
-        if (!c->readable || reads == READS_PER_TURN) {
+        if (!c->readable || reads == most) {
             if (c->partial_since == 0 && c->in.n > 0)
                 c->partial_since = now;
             return E_AGAIN;
@@ -86,6 +86,14 @@ enum error conn_read(struct conn *c, size_t body_max, int64_t now) {
         if (e != OK && e != E_AGAIN)
             return e;
     }
+}
+
+enum error conn_read(struct conn *c, size_t body_max, int64_t now) {
+    return read_up_to(c, READS_PER_TURN, body_max, now);
+}
+
+enum error conn_peek(struct conn *c, size_t body_max, int64_t now) {
+    return read_up_to(c, c->in.n == 0 ? 1 : 0, body_max, now);
 }
 
 enum error conn_start(struct conn *c, enum step *step) {

@@ -12,7 +12,11 @@
 #include "process/master_state.h"
 #include "process/worker.h"
 
-enum { SPARE_ROWS = 8, IDLE_MS = 1000 };
+enum { SPARE_ROWS = 8, IDLE_MS = 500 /* how often the heartbeats are looked at */ };
+
+static int64_t watchdog_ns(const struct master *m) {
+    return m->config.watchdog_timeout * NS_PER_MS;
+}
 
 static void close_fd(int *fd) {
     if (*fd >= 0)
@@ -95,7 +99,7 @@ static void read_wake(struct master *m) {
 
 static int wait_ms(const struct master *m, int64_t now) {
     int64_t next = now + IDLE_MS * NS_PER_MS;
-    int64_t deadline = children_next_deadline(&m->children);
+    int64_t deadline = children_next_deadline(&m->children, watchdog_ns(m));
     if (deadline < next)
         next = deadline;
     int64_t sign_of_life = notify_next_deadline(&m->notify);
@@ -112,15 +116,16 @@ static bool is_empty(const struct master *m) {
     return children_count(&m->children, CHILD_NONE, 0) == m->children.count - 1;
 }
 
-static void step(struct master *m) {
-    int64_t now = clock_monotonic();
+static void step(struct master *m, int64_t now) {
     atomic_store_explicit(&master_row(m)->heartbeat, now, memory_order_relaxed);
+    if (m->due != 0 && now > m->due)
+        children_excuse(&m->children, now - m->due);
     notify_alive(&m->notify, now);
     read_signals(m, now);
     read_wake(m);
     reap(m, now);
     children_promote(&m->children);
-    children_kill_overdue(&m->children, now, m->config.watchdog_timeout * NS_PER_MS);
+    children_kill_overdue(&m->children, now, watchdog_ns(m));
     if (m->stopping)
         return;
     reload_step(m, now);
@@ -131,10 +136,13 @@ static void step(struct master *m) {
 static int serve(struct master *m) {
     struct pollfd fds[] = {{.fd = m->signals, .events = POLLIN}, {.fd = m->wake, .events = POLLIN}};
     for (;;) {
-        step(m);
+        int64_t now = clock_monotonic();
+        step(m, now);
         if (m->stopping && is_empty(m))
             return EXIT_SUCCESS;
-        if (poll(fds, 2, wait_ms(m, clock_monotonic())) < 0 && errno != EINTR) {
+        int wait = wait_ms(m, now);
+        m->due = now + wait * NS_PER_MS;
+        if (poll(fds, 2, wait) < 0 && errno != EINTR) {
             log_error("poll: %m");
             return EXIT_FAILURE;
         }
@@ -174,15 +182,21 @@ static enum error set_up(struct master *m) {
         log_error("cannot set up the master: %m");
         return E_SYSTEM;
     }
-    uint32_t workers = 2 * pool_target(&m->config) + SPARE_ROWS;
-    m->rows = workers + SEGMENT_FIRST_WORKER_ROW;
-    e = segment_create(&m->segment, m->config.run_dir, workers);
+    m->rows = 2 * pool_target(&m->config) + SPARE_ROWS + SEGMENT_FIRST_WORKER_ROW;
+    e = segment_create(&m->segment, &m->segment_fd, m->rows);
+    if (e != OK)
+        return e;
+    m->started = m->segment->started;
+    m->started_real = m->segment->started_real;
+    e = pool_open_bells(m);
     if (e == OK)
-        e = pool_open_bells(m);
+        e = children_init(&m->children, m->segment, m->rows, m->setup->routes);
     if (e == OK)
-        e = children_init(&m->children, m->segment, m->setup->routes);
+        e = peers_load(&m->peers, m->config.listen_users);
     if (e == OK && m->listener.fd < 0)
         e = listen_bind(&m->listener, &m->config);
+    if (e == OK)
+        e = privileges_drop(&m->setup->privileges);
     return e;
 }
 
@@ -194,7 +208,7 @@ static void tear_down(struct master *m) {
     }
     children_fini(&m->children);
     pool_close_bells(m);
-    segment_destroy(&m->segment, m->config.run_dir);
+    segment_destroy(&m->segment, &m->segment_fd, m->rows);
     pass_close(&m->pass);
     close_fd(&m->signals);
     close_fd(&m->wake);
@@ -214,6 +228,7 @@ int master_run(const struct master_setup *setup) {
         .listener = setup->listener,
         .notify = setup->notify,
         .pass = {-1, -1},
+        .segment_fd = -1,
         .signals = -1,
         .wake = -1,
         .ready_fd = setup->ready_fd,
@@ -224,6 +239,9 @@ int master_run(const struct master_setup *setup) {
     rundir_forget(&m.rundir);
     int status = EXIT_FAILURE;
     if (set_up(&m) == OK) {
+        privileges_warn(&m.config);
+        if (setup->privileges.lowered)
+            reload_rehearse(&m);
         pool_resolve_first(&m);
         log_info("larderd %s: %u workers, Redis at %s, listening on %s", PACKAGE_VERSION,
                  pool_target(&m.config), where_redis_is(&m.config),

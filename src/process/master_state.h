@@ -8,6 +8,7 @@
 #include "process/children.h"
 #include "process/master.h"
 #include "process/pass.h"
+#include "process/peers.h"
 #include "process/rundir.h"
 
 struct master {
@@ -16,11 +17,16 @@ struct master {
     const struct master_setup *setup;
     struct rundir rundir;
     struct segment *segment;
+    int segment_fd;
     struct listener listener;
     struct notify notify;
     struct pass pass;
+    struct peers peers;
     int *bells;
-    uint32_t rows; /* of the segment; its own copy of the number is not trusted */
+    /* Of the segment; its own copies of these are not trusted. */
+    uint32_t rows;
+    int64_t started;
+    int64_t started_real;
     struct children children;
     int signals;
     int wake;
@@ -32,7 +38,8 @@ struct master {
     bool reloading;           /* last_generation is starting */
     bool reload_wanted;
     int64_t reload_deadline;
-    bool up; /* the pool has been whole, and whoever waited for that knows it */
+    int64_t due; /* when the wait before this step was to end; 0: there was none */
+    bool up;     /* the pool has been whole, and whoever waited for that knows it */
     bool stopping;
     int64_t backoff_ms;
     int64_t backoff_until;
@@ -81,5 +88,8 @@ void pool_resolve(struct master *m, int64_t now);
 
 /* One step of a reload that is wanted or under way. */
 void reload_step(struct master *m, int64_t now);
+
+/* Whether a reload could read what root has read at the start; the log says why not. */
+void reload_rehearse(struct master *m);
 
 #endif

@@ -15,6 +15,7 @@ enum {
     WORKERS_MOST = 64,
     BACKOFF_FIRST_MS = 50,
     BACKOFF_LAST_MS = 5000,
+    BACKOFF_SAID_MS = 1000,
     FORGIVE_MS = 5000, /* a pool that has been whole for so long starts with a clean slate */
     RESOLVE_EVERY_MS = 1000,
     RESOLVER_WAIT_MS = 50,
@@ -62,10 +63,11 @@ void pool_close_bells(struct master *m) {
 
 /* --- forking --------------------------------------------------------------------------------- */
 
-/* In the child: what is the master's alone. The listener, the segment and the pair stay. */
+/* In the child: what is the master's alone. The listener, the mapped segment and the pair stay. */
 static void drop_masters_things(struct master *m) {
     close_fd(&m->signals);
     close_fd(&m->ready_fd);
+    close_fd(&m->segment_fd);
     notify_close(&m->notify);
     rundir_forget(&m->rundir);
 }
@@ -80,8 +82,11 @@ _Noreturn static void run_worker(struct master *m, const struct config *config, 
         .listener = m->listener.fd,
         .wake_master = m->wake,
         .pass = m->pass,
+        .peers = &m->peers,
         .bells = m->bells,
         .rows = m->rows,
+        .started = m->started,
+        .started_real = m->started_real,
         .master = m->pid,
         .generation = generation,
         .row = slot,
@@ -95,11 +100,19 @@ _Noreturn static void run_worker(struct master *m, const struct config *config, 
     exit(status);
 }
 
+/* Of several deaths at once one counts: they have one cause. */
 static void note_backoff(struct master *m, int64_t now) {
+    if (now < m->backoff_until)
+        return;
     m->backoff_ms = m->backoff_ms == 0 ? BACKOFF_FIRST_MS : 2 * m->backoff_ms;
     if (m->backoff_ms > BACKOFF_LAST_MS)
         m->backoff_ms = BACKOFF_LAST_MS;
     m->backoff_until = now + m->backoff_ms * NS_PER_MS;
+    /* Below, the lines that say why are enough. */
+    if (m->backoff_ms >= BACKOFF_SAID_MS)
+        log_warning("workers die before they serve or cannot be started, see above: the next one "
+                    "is started in %.1f s",
+                    (double)m->backoff_ms / 1000);
 }
 
 bool pool_spawn(struct master *m, const struct config *config, uint32_t generation, int64_t now) {
@@ -198,9 +211,19 @@ static uint32_t wants_to_leave(const struct master *m) {
     for (uint32_t i = SEGMENT_FIRST_WORKER_ROW; i < m->children.count; i++)
         if (m->children.slots[i].state == CHILD_LIVE &&
             m->children.slots[i].generation == m->generation &&
-            atomic_load_explicit(&m->segment->rows[i].leaving, memory_order_relaxed) != 0)
+            atomic_load_explicit(&m->segment->rows[i].leaving, memory_order_relaxed) ==
+                m->children.slots[i].pid)
             return i;
     return 0;
+}
+
+/* For /health. */
+static void note_size(struct master *m, bool whole, int64_t now) {
+    _Atomic int64_t *since = &m->segment->short_since;
+    if (whole)
+        atomic_store_explicit(since, 0, memory_order_relaxed);
+    else if (atomic_load_explicit(since, memory_order_relaxed) == 0)
+        atomic_store_explicit(since, now, memory_order_relaxed);
 }
 
 /* The successor is ready before anyone leaves, so the pool never has fewer than its size. */
@@ -209,6 +232,7 @@ void pool_step(struct master *m, int64_t now) {
     uint32_t live = children_count(&m->children, CHILD_LIVE, m->generation);
     uint32_t starting = children_count(&m->children, CHILD_STARTING, m->generation);
     uint32_t leaver = wants_to_leave(m);
+    note_size(m, live >= target, now);
     if (leaver != 0 && live > target) {
         children_dismiss(&m->children, leaver, WORKER_SIGNAL_RETIRE, master_drain_deadline(m, now));
         return;
@@ -216,6 +240,9 @@ void pool_step(struct master *m, int64_t now) {
     if (leaver != 0)
         target++;
     while (live + starting < target && now >= m->backoff_until) {
+        /* Where the last ones died at once, one goes ahead. */
+        if (m->backoff_ms > 0 && starting > 0)
+            return;
         if (!pool_spawn(m, &m->config, m->generation, now))
             return;
         starting++;

@@ -31,6 +31,9 @@ struct worker {
     int epoll;
     int signals;
     enum mode mode;
+    enum worker_state state;
+    int64_t started;
+    bool leaving; /* has served max_requests and waits for its successor */
     struct round round;
     struct census census;
     struct acceptor acceptor;
@@ -43,6 +46,32 @@ struct worker {
 /* What an event's data points to when it is not a connection. */
 static char listener_tag, pass_tag, signal_tag, store_tag, bell_tag;
 
+/* --- its row --------------------------------------------------------------------------------- */
+
+/* Who the row belongs to. Said again and again: whatever damages it, others see it right again
+ * soon. Its connections, requests and heartbeat are written each turn. */
+static void publish(const struct worker *w) {
+    struct stats_row *row = w->row;
+    bool redis_ready = w->store != NULL && store_get_status(w->store).ready;
+    int32_t pid = (int32_t)getpid();
+    atomic_store_explicit(&row->pid, pid, memory_order_relaxed);
+    atomic_store_explicit(&row->generation, w->inherit->generation, memory_order_relaxed);
+    atomic_store_explicit(&row->started, w->started, memory_order_relaxed);
+    atomic_store_explicit(&row->redis_ready, redis_ready ? 1 : 0, memory_order_relaxed);
+    atomic_store_explicit(&row->listening, w->acceptor.listening ? 1 : 0, memory_order_relaxed);
+    atomic_store_explicit(&row->leaving, w->leaving ? pid : 0, memory_order_relaxed);
+    atomic_store_explicit(&row->state, w->state, memory_order_release);
+}
+
+static void claim_row(struct worker *w) {
+    w->started = clock_monotonic();
+    w->state = WORKER_STARTING;
+    atomic_store_explicit(&w->row->connections, 0, memory_order_relaxed);
+    atomic_store_explicit(&w->row->in_flight, 0, memory_order_relaxed);
+    atomic_store_explicit(&w->row->heartbeat, w->started, memory_order_relaxed);
+    publish(w);
+}
+
 /* --- signals --------------------------------------------------------------------------------- */
 
 static void set_mode(struct worker *w, enum mode mode) {
@@ -54,7 +83,8 @@ static void set_mode(struct worker *w, enum mode mode) {
     if (mode == STOPPING)
         acceptor_take_rest(&w->acceptor, &w->round);
     acceptor_stop(&w->acceptor);
-    atomic_store_explicit(&w->row->state, WORKER_RETIRING, memory_order_relaxed);
+    w->state = WORKER_RETIRING;
+    publish(w);
 }
 
 static void read_signals(struct worker *w) {
@@ -81,19 +111,6 @@ static int open_signals(void) {
 }
 
 /* --- setting up ------------------------------------------------------------------------------ */
-
-static void claim_row(struct worker *w) {
-    struct stats_row *row = w->row;
-    int64_t now = clock_monotonic();
-    atomic_store_explicit(&row->pid, (int32_t)getpid(), memory_order_relaxed);
-    atomic_store_explicit(&row->generation, w->inherit->generation, memory_order_relaxed);
-    atomic_store_explicit(&row->connections, 0, memory_order_relaxed);
-    atomic_store_explicit(&row->in_flight, 0, memory_order_relaxed);
-    atomic_store_explicit(&row->redis_ready, 0, memory_order_relaxed);
-    atomic_store_explicit(&row->listening, 0, memory_order_relaxed);
-    atomic_store_explicit(&row->started, now, memory_order_relaxed);
-    atomic_store_explicit(&row->heartbeat, now, memory_order_relaxed);
-}
 
 static void wake_master(const struct worker *w) {
     const uint64_t one = 1;
@@ -148,6 +165,9 @@ static enum error set_up(struct worker *w) {
         .config = inherit->config,
         .segment = inherit->segment,
         .row = w->row,
+        .rows = inherit->rows,
+        .started = inherit->started,
+        .started_real = inherit->started_real,
         .store = w->store,
         .routes = inherit->routes,
         .now = clock_monotonic(),
@@ -207,7 +227,8 @@ static void ask_for_replacement(struct worker *w) {
     if (w->recycle_at == 0 || w->round.answered < w->recycle_at)
         return;
     w->recycle_at = 0;
-    atomic_store_explicit(&w->row->leaving, 1, memory_order_relaxed);
+    w->leaving = true;
+    publish(w);
     wake_master(w);
 }
 
@@ -246,17 +267,24 @@ static void tick(struct worker *w, int64_t now) {
     if (now < w->next_tick)
         return;
     w->next_tick = now + TICK_MS * NS_PER_MS;
+    publish(w);
     round_tick(&w->round);
     if (w->mode == SERVING)
         census_tick(&w->census);
 }
 
+static void set_phase(const struct worker *w, enum worker_phase phase) {
+    atomic_store_explicit(&w->row->phase, (uint32_t)phase, memory_order_relaxed);
+}
+
 /* One turn. False when epoll itself is broken. */
 static bool turn(struct worker *w) {
+    set_phase(w, WORKER_WAITS);
     int n = epoll_wait(w->epoll, w->events, EVENTS, wait_ms(w));
     int64_t now = clock_monotonic();
     w->round.service.now = now;
     atomic_store_explicit(&w->row->heartbeat, now, memory_order_relaxed);
+    set_phase(w, WORKER_READS);
     if (n < 0 && errno != EINTR) {
         log_error("epoll_wait: %m");
         return false;
@@ -268,6 +296,7 @@ static bool turn(struct worker *w) {
     store_tick(w->store, now);
     /* A deadline or a refused connection has failed calls: they are answered in this turn. */
     round_scatter(&w->round);
+    set_phase(w, WORKER_SENDS);
     store_flush(w->store, now);
     tick(w, now);
     round_end_turn(&w->round);
@@ -299,7 +328,8 @@ int worker_run(const struct inherit *inherit) {
     int status = EXIT_FAILURE;
     if (set_up(&w) == OK && follow_master(inherit)) {
         store_tick(w.store, w.round.service.now);
-        atomic_store_explicit(&w.row->state, WORKER_READY, memory_order_release);
+        w.state = WORKER_READY;
+        publish(&w);
         wake_master(&w);
         acceptor_balance(&w.acceptor, &w.round, w.round.service.now);
         status = serve(&w);

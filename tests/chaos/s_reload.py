@@ -105,7 +105,7 @@ def faulty_configuration(world: World, size: Size) -> Iterator[Finding]:
             eventually(lambda: "reload refused" in larder.text()[mark:], 10, "a refusal")
             if f"{conf}:2" not in larder.text()[mark:]:
                 unsaid.append(faults[i % len(faults)])
-        noted = larder.fastcgi("GET", "/health").json().get("reload") == "refused"
+        noted = "reload-refused" in larder.fastcgi("GET", "/health").json().get("reasons", [])
         same = larder.workers() == family
         kept = larder.fastcgi("PUT", "/cache/ttl", b'{"value":1}').json()["ttl"]
         conf.write_text("workers = 2\ndefault_ttl = 300\n")
@@ -114,7 +114,7 @@ def faulty_configuration(world: World, size: Size) -> Iterator[Finding]:
         # Until the old workers have gone one of them may answer.
         eventually(lambda: settled(larder), 20, "the new generation is alone")
         mended = larder.fastcgi("PUT", "/cache/ttl", b'{"value":1}').json()["ttl"]
-        noted = noted and "reload" not in larder.fastcgi("GET", "/health").json()
+        noted = noted and "reasons" not in larder.fastcgi("GET", "/health").json()
     yield Finding("failed requests", load.result.failed, figure=0,
                   detail=show_failures(load.result))
     yield Finding("faults whose file and line the log doesn't name", len(unsaid), figure=0,

@@ -79,7 +79,7 @@ START_TEST(a_worker_that_never_had_a_connection_is_not_ready) {
 END_TEST
 
 START_TEST(no_reply_yet_is_none_right_after_boot_too) {
-    rig.service.now = rig.service.segment->started = NS_PER_S;
+    rig.service.now = rig.service.started = NS_PER_S;
     expect_not_ready(E_BACKEND_UNAVAILABLE);
 }
 END_TEST
@@ -98,6 +98,27 @@ START_TEST(health_says_since_when) {
     ck_assert(body_has("\"redis\":\"connected\""));
     ck_assert(body_has("\"version\":\"" PACKAGE_VERSION "\""));
     ck_assert(body_has("\"uptime_seconds\":100}"));
+}
+END_TEST
+
+START_TEST(missing_workers_degrade_it_after_a_second) {
+    rig_connect(&rig);
+    atomic_store(&rig.service.segment->short_since, rig.service.now);
+    move_time(999);
+    ck_assert_int_eq(ask(health_plan), 200);
+    ck_assert(body_has("\"healthy\"") && !body_has("reasons"));
+    move_time(1);
+    ck_assert_int_eq(ask(health_plan), 200);
+    ck_assert(body_has("{\"status\":\"degraded\",") &&
+              body_has("\"reasons\":[\"workers-missing\"]}"));
+    ck_assert_int_eq(ask(health_ready_plan), 200);
+    atomic_store(&rig.service.segment->reload_refused, 1);
+    ck_assert_int_eq(ask(health_plan), 200);
+    ck_assert(body_has("[\"workers-missing\",\"reload-refused\"]"));
+    atomic_store(&rig.service.segment->short_since, 0);
+    ck_assert_int_eq(ask(health_plan), 200);
+    ck_assert(body_has("{\"status\":\"degraded\",") &&
+              body_has("\"reasons\":[\"reload-refused\"]}"));
 }
 END_TEST
 
@@ -154,6 +175,7 @@ Suite *suite_health(void) {
     tcase_add_test(t, no_reply_yet_is_none_right_after_boot_too);
     tcase_add_test(t, a_connection_makes_it_ready_for_good);
     tcase_add_test(t, health_says_since_when);
+    tcase_add_test(t, missing_workers_degrade_it_after_a_second);
     tcase_add_test(t, no_entry_leaves_a_worker_with_a_connection_ready);
     tcase_add_test(t, no_entry_and_no_connection_is_not_ready_however_fresh);
     tcase_add_test(t, an_open_breaker_is_not_ready_whoever_has_a_connection);
