@@ -278,7 +278,8 @@ static void read_and_take(struct round *r, struct conn *c) {
     enum error e = busy ? conn_peek(c, r->body_max, r->service.now)
                         : conn_read(c, r->body_max, r->service.now);
     if (e == OK && c->hung_up) {
-        /* Whoever asked has been told that it failed, and may have written something newer since. */
+        /* Whoever asked has been told that it failed, and may have written something newer since.
+         */
         close_conn(r, c);
     } else if (e == OK) {
         take(r, c);
