@@ -18,10 +18,10 @@ DRAIN_MS = 5000  # drain_timeout's default
 LONGEST_STEP = 26  # ms, exclusive
 
 
-def settled(larder: Larder) -> bool:
+def settled(larder: Larder, workers: int = 2) -> bool:
     """Whether one generation serves alone, and no reload is under way."""
     rows = larder.stats()["workers"]
-    return (len(rows) == larder.worker_count == len(larder.workers())
+    return (len(rows) == workers == len(larder.workers())
             and len({w["generation"] for w in rows}) == 1
             and all(w["state"] == "ready" for w in rows))
 
