@@ -2,6 +2,7 @@
 #include "process/conn.h"
 
 #include <errno.h>
+#include <poll.h>
 #include <stdlib.h>
 #include <sys/socket.h>
 #include <unistd.h>
@@ -148,6 +149,11 @@ void conn_next(struct conn *c) {
     framer_reset(&c->framer);
     c->out_sent = 0;
     c->state = CONN_READING;
+}
+
+bool conn_is_abandoned(const struct conn *c) {
+    struct pollfd peer = {.fd = c->fd};
+    return poll(&peer, 1, 0) > 0 && (peer.revents & (POLLHUP | POLLERR)) != 0;
 }
 
 bool conn_is_idle(const struct conn *c) {

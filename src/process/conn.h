@@ -80,6 +80,9 @@ LARDER_MUST_CHECK enum error conn_write(struct conn *c, int64_t now);
 /* Ready for the next request on the same connection. */
 void conn_next(struct conn *c);
 
+/* Whether the peer has closed: asks the system, for one that no event has told of yet. */
+bool conn_is_abandoned(const struct conn *c);
+
 /* Nothing of a request has been read: it can go to another process. */
 bool conn_is_idle(const struct conn *c);
 

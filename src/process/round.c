@@ -267,6 +267,7 @@ static void take(struct round *r, struct conn *c) {
         return;
     }
     r->one_shot_at = c->framer.keep ? 0 : r->service.now;
+    r->writes |= c->request.method != METHOD_GET;
     if (step == STEP_HOLD)
         watch_peer(r, c);
     after_step(r, c, step);
@@ -277,7 +278,7 @@ static void read_and_take(struct round *r, struct conn *c) {
     bool busy = r->service.busy;
     enum error e = busy ? conn_peek(c, r->body_max, r->service.now)
                         : conn_read(c, r->body_max, r->service.now);
-    if (e == OK && c->hung_up) {
+    if (e == OK && (c->hung_up || (r->late && conn_is_abandoned(c)))) {
         /* Whoever asked has been told that it failed, and may have written something newer since.
          */
         close_conn(r, c);

@@ -17,7 +17,13 @@
 #include "process/acceptor.h"
 #include "process/round.h"
 
-enum { EVENTS = 128, TICK_MS = 100, OFFER_AGAIN_MS = 5, RECYCLE_JITTER = 10 /* percent */ };
+enum {
+    EVENTS = 128,
+    TICK_MS = 100,
+    STANDSTILL_MS = 1000,
+    OFFER_AGAIN_MS = 5,
+    RECYCLE_JITTER = 10 /* percent */
+};
 
 enum mode {
     SERVING,
@@ -39,6 +45,7 @@ struct worker {
     struct acceptor acceptor;
     struct store *store;
     int64_t next_tick;
+    int64_t late_until;                /* after a standstill */
     uint64_t recycle_at;               /* requests; 0: never */
     struct epoll_event events[EVENTS]; /* here: on the stack they would be zeroed each turn */
 };
@@ -277,11 +284,32 @@ static void set_phase(const struct worker *w, enum worker_phase phase) {
     atomic_store_explicit(&w->row->phase, (uint32_t)phase, memory_order_relaxed);
 }
 
+/* Turns follow one another within a tick. If this one didn't, web servers may have given up what is
+ * in the queue, too, where nobody tells of a peer that has gone. */
+static void note_standstill(struct worker *w, int64_t now) {
+    if (now - w->round.service.now >= STANDSTILL_MS * NS_PER_MS)
+        w->late_until = now + STANDSTILL_MS * NS_PER_MS;
+    w->round.late = now < w->late_until;
+}
+
+/* A worker may stand still in the middle of a turn, too. A write that it has taken, and would send
+ * now, is overdue then, once the time is known: another may have taken a newer one meanwhile. Reads
+ * don't care, and don't pay for the look at the clock. */
+static int64_t look_again(struct worker *w, int64_t then) {
+    int64_t now = clock_monotonic();
+    w->round.writes = false;
+    if (now - then < STANDSTILL_MS * NS_PER_MS)
+        return then;
+    w->round.service.now = now;
+    return now;
+}
+
 /* One turn. False when epoll itself is broken. */
 static bool turn(struct worker *w) {
     set_phase(w, WORKER_WAITS);
     int n = epoll_wait(w->epoll, w->events, EVENTS, wait_ms(w));
     int64_t now = clock_monotonic();
+    note_standstill(w, now);
     w->round.service.now = now;
     atomic_store_explicit(&w->row->heartbeat, now, memory_order_relaxed);
     set_phase(w, WORKER_READS);
@@ -293,6 +321,8 @@ static bool turn(struct worker *w) {
         dispatch(w, &w->events[i]);
     round_scatter(&w->round);
     round_gather(&w->round);
+    if (w->round.writes)
+        now = look_again(w, now);
     store_tick(w->store, now);
     /* A deadline or a refused connection has failed calls: they are answered in this turn. */
     round_scatter(&w->round);

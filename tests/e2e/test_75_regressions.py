@@ -597,6 +597,28 @@ def test_an_abandoned_write_is_not_done_later(new_redis: NewRedis, new_larder: N
     assert larder.fastcgi("GET", "/cache/a").json()["value"] == "new"
 
 
+def test_an_abandoned_write_in_the_queue_is_not_done_later(new_redis: NewRedis,
+                                                           new_larder: NewLarder) -> None:
+    """Nor one that waited to be accepted while every worker stood still."""
+    redis = new_redis()
+    larder = new_larder(redis, workers=1).start(ready=True)
+    victim = larder.workers()[0]
+    os.kill(victim, signal.SIGSTOP)
+    try:
+        for i in range(20):
+            with larder.connect() as connection:
+                connection.send(fcgi.request_bytes("PUT", f"/cache/k{i}", b'{"value":"old"}'))
+        with larder.connect() as waiting:
+            waiting.send(fcgi.request_bytes("PUT", "/cache/waited", b'{"value":"old"}'))
+            time.sleep(1.3)
+            os.kill(victim, signal.SIGCONT)
+            assert waiting.read_response().status == 200
+    finally:
+        os.kill(victim, signal.SIGCONT)
+    assert [redis.ask("EXISTS", f"k{i}") for i in range(20)] == [0] * 20
+    assert redis.ask("EXISTS", "waited") == 1
+
+
 def test_a_scripts_error_to_another_command_is_no_internal_one(new_redis: NewRedis,
                                                               new_larder: NewLarder) -> None:
     """NOSCRIPT, where no script was called, was 500 "Not complete yet", at READY and at connecting."""
