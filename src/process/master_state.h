@@ -74,7 +74,8 @@ void pool_close_bells(struct master *m);
 bool pool_spawn(struct master *m, const struct config *config, uint32_t generation, int64_t now);
 
 /* A worker died `early`, before it was ready or had served a request: the next one waits, each time
- * twice as long; any other death resets that. */
+ * twice as long. Any other death resets that, and so does a successor that has served: whatever
+ * kills workers then (the system for want of memory, say) is nothing that waiting helps against. */
 void pool_note_death(struct master *m, bool early, int64_t now);
 
 /* Replaces what is missing; lets go who has served enough, once the successor is ready. */

@@ -190,11 +190,22 @@ void pool_resolve_first(struct master *m) {
         (void)poll(NULL, 0, 1);
 }
 
+/* Whether a worker that was started after the last wait has served: so they can. */
+static bool successor_serves(const struct master *m) {
+    for (uint32_t i = SEGMENT_FIRST_WORKER_ROW; i < m->children.count; i++) {
+        const struct child *child = &m->children.slots[i];
+        if (child->state == CHILD_LIVE && child->started >= m->backoff_until &&
+            atomic_load_explicit(&m->segment->rows[i].served, memory_order_relaxed) != 0)
+            return true;
+    }
+    return false;
+}
+
 void pool_note_death(struct master *m, bool early, int64_t now) {
+    if (!early || successor_serves(m))
+        m->backoff_ms = 0;
     if (early)
         note_backoff(m, now);
-    else
-        m->backoff_ms = 0;
 }
 
 /* --- the pool's size ------------------------------------------------------------------------- */

@@ -47,6 +47,7 @@ struct round {
     int64_t
         one_shot_at;   /* a request came on a connection that ends with it; 0: the last was kept */
     bool last_answers; /* connections are closed after their answer, kept or not */
+    bool writes;       /* a request that may change something has been taken in this turn */
 };
 
 void round_init(struct round *r, struct service service, int epoll);

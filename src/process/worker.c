@@ -17,7 +17,13 @@
 #include "process/acceptor.h"
 #include "process/round.h"
 
-enum { EVENTS = 128, TICK_MS = 100, OFFER_AGAIN_MS = 5, RECYCLE_JITTER = 10 /* percent */ };
+enum {
+    EVENTS = 128,
+    TICK_MS = 100,
+    STANDSTILL_MS = 1000,
+    OFFER_AGAIN_MS = 5,
+    RECYCLE_JITTER = 10 /* percent */
+};
 
 enum mode {
     SERVING,
@@ -287,6 +293,18 @@ static void set_phase(const struct worker *w, enum worker_phase phase) {
     atomic_store_explicit(&w->row->phase, (uint32_t)phase, memory_order_relaxed);
 }
 
+/* A worker may stand still in the middle of a turn. A write that it has taken, and would send
+ * now, is overdue then, once the time is known: another may have taken a newer one meanwhile. Reads
+ * don't care, and don't pay for the look at the clock. */
+static int64_t look_again(struct worker *w, int64_t then) {
+    int64_t now = clock_monotonic();
+    w->round.writes = false;
+    if (now - then < STANDSTILL_MS * NS_PER_MS)
+        return then;
+    w->round.service.now = now;
+    return now;
+}
+
 /* One turn. False when epoll itself is broken. */
 static bool turn(struct worker *w) {
     set_phase(w, WORKER_WAITS);
@@ -303,6 +321,8 @@ static bool turn(struct worker *w) {
         dispatch(w, &w->events[i]);
     round_scatter(&w->round);
     round_gather(&w->round);
+    if (w->round.writes)
+        now = look_again(w, now);
     store_tick(w->store, now);
     /* A deadline or a refused connection has failed calls: they are answered in this turn. */
     round_scatter(&w->round);

@@ -18,10 +18,10 @@ DRAIN_MS = 5000  # drain_timeout's default
 LONGEST_STEP = 26  # ms, exclusive
 
 
-def settled(larder: Larder) -> bool:
+def settled(larder: Larder, workers: int = 2) -> bool:
     """Whether one generation serves alone, and no reload is under way."""
     rows = larder.stats()["workers"]
-    return (len(rows) == larder.worker_count == len(larder.workers())
+    return (len(rows) == workers == len(larder.workers())
             and len({w["generation"] for w in rows}) == 1
             and all(w["state"] == "ready" for w in rows))
 
@@ -111,6 +111,8 @@ def faulty_configuration(world: World, size: Size) -> Iterator[Finding]:
         conf.write_text("workers = 2\ndefault_ttl = 300\n")
         larder.signal(signal.SIGHUP)
         larder.wait_text("generation 2 serves")
+        # Until the old workers have gone one of them may answer.
+        eventually(lambda: settled(larder), 20, "the new generation is alone")
         mended = larder.fastcgi("PUT", "/cache/ttl", b'{"value":1}').json()["ttl"]
         noted = noted and "reasons" not in larder.fastcgi("GET", "/health").json()
     yield Finding("failed requests", load.result.failed, figure=0,
