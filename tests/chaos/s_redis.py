@@ -22,7 +22,7 @@ LATE = {"late_writes": True}
 
 
 def judge_open(outages: Outages, name: str, after: float) -> Iterator[Finding]:
-    """How long a refusal takes once the workers know; the breaker is open `after` so many seconds."""
+    """How long a refusal takes once the workers know, `after` so many seconds."""
     report = outages.load.result
     yield Finding("errors with the breaker open: median",
                   report["latency"]["failed"]["p50"] / 1e3, figure=5, unit="ms",
