@@ -225,7 +225,9 @@ def test_nobody_is_let_in(faults: Faults, peer: Peer, mode: str) -> None:
     assert peer.ended()
     fresh = socket.socket(socket.AF_INET if faults.port else socket.AF_UNIX)
     fresh.settimeout(0.2)
-    address = ("127.0.0.1", faults.port) if faults.port else str(faults.path)
+    address: tuple[str, int] | str = str(faults.path)
+    if faults.port:
+        address = ("127.0.0.1", faults.port)
     if mode == "refuse":
         with pytest.raises(ConnectionRefusedError):
             fresh.connect(address)
