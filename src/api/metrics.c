@@ -53,7 +53,7 @@ static void put_durations(struct prometheus *p, const struct snapshot *s) {
     for (size_t i = 0; i < BOUNDS; i++) {
         size_t last = FIRST + i * LATENCY_STEPS;
         while (next <= last)
-            seen += s->sum.latency[next++];
+            seen = stats_plus(seen, s->sum.latency[next++]);
         buckets[i] = (struct prometheus_bucket){latency_bound_us(last), seen};
     }
     prometheus_family(p, PROMETHEUS_HISTOGRAM,

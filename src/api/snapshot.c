@@ -35,9 +35,9 @@ void snapshot_take(struct snapshot *s, const struct service *service) {
     stats_sum_rows(&s->sum, segment->rows, service->rows);
     for (size_t route = 0; route < STATS_ROUTES; route++)
         for (size_t class = 0; class < STATS_CLASSES; class ++)
-            s->by_class[class] += s->sum.requests[route][class];
+            s->by_class[class] = stats_plus(s->by_class[class], s->sum.requests[route][class]);
     for (size_t i = 0; i < LATENCY_BUCKETS; i++)
-        s->answered += s->sum.latency[i];
+        s->answered = stats_plus(s->answered, s->sum.latency[i]);
     for (uint32_t i = SEGMENT_FIRST_WORKER_ROW; i < service->rows; i++) {
         struct snapshot_worker worker = snapshot_worker(&segment->rows[i], service->now);
         add_worker(s, &worker);

@@ -45,18 +45,22 @@ void stats_count_request(struct stats_row *row, size_t route, int status, int64_
     stats_add(&row->latency_sum, latency_ns > 0 ? (uint64_t)latency_ns / 1000 : 0);
 }
 
+static void add(uint64_t *sum, const stat_counter *counter) {
+    *sum = stats_plus(*sum, stats_read(counter));
+}
+
 void stats_sum_rows(struct stats_sum *sum, const struct stats_row *rows, size_t n) {
     memset(sum, 0, sizeof(*sum));
     for (size_t i = 0; i < n; i++) {
         const struct stats_row *row = &rows[i];
         for (size_t k = 0; k < STAT_COUNT; k++)
-            sum->counter[k] += stats_read(&row->counter[k]);
+            add(&sum->counter[k], &row->counter[k]);
         for (size_t route = 0; route < STATS_ROUTES; route++)
             for (size_t class = 0; class < STATS_CLASSES; class ++)
-                sum->requests[route][class] += stats_read(&row->requests[route][class]);
+                add(&sum->requests[route][class], &row->requests[route][class]);
         for (size_t k = 0; k < LATENCY_BUCKETS; k++)
-            sum->latency[k] += stats_read(&row->latency[k]);
-        sum->latency_sum += stats_read(&row->latency_sum);
+            add(&sum->latency[k], &row->latency[k]);
+        add(&sum->latency_sum, &row->latency_sum);
     }
 }
 
@@ -64,28 +68,26 @@ uint64_t stats_total_requests(const struct stats_sum *sum) {
     uint64_t total = 0;
     for (size_t route = 0; route < STATS_ROUTES; route++)
         for (size_t class = 0; class < STATS_CLASSES; class ++)
-            total += sum->requests[route][class];
+            total = stats_plus(total, sum->requests[route][class]);
     return total;
 }
 
 double stats_hit_rate(const struct stats_sum *sum) {
     uint64_t hits = sum->counter[STAT_hits];
-    uint64_t lookups = hits + sum->counter[STAT_misses];
-    double rate = lookups == 0 ? 0 : 100.0 * (double)hits / (double)lookups;
-    /* Sums that wrap around are damage, and still no reason for 10^21 percent. */
-    return rate > 100 ? 100 : rate;
+    uint64_t lookups = stats_plus(hits, sum->counter[STAT_misses]);
+    return lookups == 0 ? 0 : 100.0 * (double)hits / (double)lookups;
 }
 
 double latency_percentile_us(const uint64_t latency[LATENCY_BUCKETS], double fraction) {
     uint64_t total = 0;
     for (size_t k = 0; k < LATENCY_BUCKETS; k++)
-        total += latency[k];
+        total = stats_plus(total, latency[k]);
     if (total == 0)
         return 0;
     uint64_t rank = (uint64_t)ceil(fraction * (double)total);
     uint64_t seen = 0;
     for (size_t k = 0; k < LATENCY_BUCKETS; k++) {
-        seen += latency[k];
+        seen = stats_plus(seen, latency[k]);
         if (seen >= rank && seen > 0)
             return latency_bound_us(k);
     }

@@ -85,6 +85,12 @@ static inline uint64_t stats_read(const stat_counter *counter) {
     return atomic_load_explicit(counter, memory_order_relaxed);
 }
 
+/* a + b, or the most there is: sums of counters that damage made large stay sums of sums, and never
+ * come out smaller than what they are made of. */
+static inline uint64_t stats_plus(uint64_t a, uint64_t b) {
+    return b > UINT64_MAX - a ? UINT64_MAX : a + b;
+}
+
 /* Counts one answered request: its route's index, HTTP status (100 to 599) and latency. */
 void stats_count_request(struct stats_row *row, size_t route, int status, int64_t latency_ns);
 
@@ -101,7 +107,7 @@ void stats_sum_rows(struct stats_sum *sum, const struct stats_row *rows, size_t 
 /* Requests of all routes and classes. */
 uint64_t stats_total_requests(const struct stats_sum *sum);
 
-/* hits / (hits + misses) in percent, at most 100; 0 without lookups. */
+/* hits / (hits + misses) in percent; 0 without lookups. */
 double stats_hit_rate(const struct stats_sum *sum);
 
 /* The bucket of a latency, and the upper bound of a bucket in microseconds. */

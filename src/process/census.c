@@ -3,6 +3,7 @@
 
 #include "base/clock.h"
 #include "base/digest.h"
+#include "base/lease.h"
 
 enum {
     STEP_NAMES = 250, /* names that Redis looks at in a step: about 0.1 ms */
@@ -27,16 +28,6 @@ static int64_t load(_Atomic int64_t *v) {
 
 static bool is_within(int64_t then, int64_t now, int64_t seconds) {
     return then != 0 && clock_is_near(now, then, seconds * NS_PER_S);
-}
-
-/* The right to count; it expires by itself if its owner dies. Further ahead than a lease nobody
- * sets it: that is damage, and nobody's right. */
-static bool claim(struct census_state *state, int64_t now) {
-    int64_t claimed = load(&state->claimed);
-    bool taken = claimed > now && claimed - now <= 2 * LEASE_S * NS_PER_S;
-    return !taken && atomic_compare_exchange_strong_explicit(
-                         &state->claimed, &claimed, now + LEASE_S * NS_PER_S, memory_order_acq_rel,
-                         memory_order_relaxed);
 }
 
 static void step(struct census *c) {
@@ -67,7 +58,8 @@ static void begin(struct census *c) {
     struct slice prefix = slice_of(c->service->config->key_prefix);
     int64_t now = c->service->now;
     if (prefix.n == 0 || !is_within(load(&state->wanted), now, WANTED_S) ||
-        (is_counted(c) && is_within(load(&state->counted), now, FRESH_S)) || !claim(state, now))
+        (is_counted(c) && is_within(load(&state->counted), now, FRESH_S)) ||
+        !lease_take(&state->claimed, now, LEASE_S * NS_PER_S, 2 * LEASE_S * NS_PER_S))
         return;
     arena_reset(&c->arena);
     c->scan.pattern = keyscan_pattern(&c->arena, prefix, (struct slice){0});

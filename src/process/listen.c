@@ -120,13 +120,41 @@ static enum error make_room(const struct sockaddr_un *address) {
     return E_SYSTEM;
 }
 
-static bool bind_with_mode(int fd, const struct sockaddr_un *address, gid_t group, mode_t mode) {
+static bool give_and_listen(int fd, const struct sockaddr_un *address, gid_t group,
+                            const struct config *config) {
+    return (group == (gid_t)-1 || chown(address->sun_path, (uid_t)-1, group) == 0) &&
+           chmod(address->sun_path, (mode_t)config->listen_mode) == 0 &&
+           listen(fd, (int)config->listen_backlog) == 0;
+}
+
+static bool remember(struct listener *listener, const char *path) {
+    struct stat st;
+    if (lstat(path, &st) != 0)
+        return false;
+    listener->device = st.st_dev;
+    listener->inode = st.st_ino;
+    listener->mode = st.st_mode;
+    listener->group = st.st_gid;
+    return true;
+}
+
+/* False, and errno; no file is left behind then. */
+static bool bind_and_listen(struct listener *listener, const struct sockaddr_un *address,
+                            gid_t group, const struct config *config) {
     /* Nobody may connect before the mode is set. */
     mode_t before = umask(0177);
-    int status = bind(fd, (const struct sockaddr *)address, sizeof(*address));
+    int status = bind(listener->fd, (const struct sockaddr *)address, sizeof(*address));
     (void)umask(before);
-    return status == 0 && (group == (gid_t)-1 || chown(address->sun_path, (uid_t)-1, group) == 0) &&
-           chmod(address->sun_path, mode) == 0;
+    if (status != 0)
+        return false;
+    listener->bound = true;
+    if (give_and_listen(listener->fd, address, group, config) &&
+        remember(listener, address->sun_path))
+        return true;
+    int error = errno;
+    (void)unlink(address->sun_path);
+    errno = error;
+    return false;
 }
 
 enum error listen_bind(struct listener *listener, const struct config *config) {
@@ -139,16 +167,57 @@ enum error listen_bind(struct listener *listener, const struct config *config) {
     enum error e = make_room(&address);
     if (e != OK)
         return e;
-    int fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
-    if (fd >= 0 && bind_with_mode(fd, &address, group, (mode_t)config->listen_mode) &&
-        listen(fd, (int)config->listen_backlog) == 0) {
-        *listener = (struct listener){.fd = fd, .bound = true};
+    struct listener fresh = {.fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0)};
+    if (fresh.fd >= 0 && bind_and_listen(&fresh, &address, group, config)) {
+        *listener = fresh;
         return OK;
     }
     log_error("cannot listen on %s: %m", config->listen);
-    if (fd >= 0)
-        (void)close(fd);
+    if (fresh.fd >= 0)
+        (void)close(fresh.fd);
     return E_SYSTEM;
+}
+
+static enum listener_fault look(const struct listener *listener, const char *path) {
+    struct stat st;
+    if (lstat(path, &st) != 0)
+        return LISTENER_REMOVED;
+    if (st.st_dev != listener->device || st.st_ino != listener->inode)
+        return LISTENER_REPLACED;
+    return st.st_mode == listener->mode && st.st_gid == listener->group ? LISTENER_WELL
+                                                                        : LISTENER_SHUT;
+}
+
+static bool is_there(enum listener_fault fault) {
+    return fault == LISTENER_WELL || fault == LISTENER_SHUT;
+}
+
+void listen_look(struct listener *listener, const struct config *config) {
+    const char *path = config->listen;
+    enum listener_fault fault = listener->bound ? look(listener, path) : LISTENER_WELL;
+    if (fault == listener->fault)
+        return;
+    listener->fault = fault;
+    switch (fault) {
+    case LISTENER_WELL:
+        log_info("the socket %s is as it was made again", path);
+        break;
+    case LISTENER_REMOVED:
+        log_error("the socket %s was removed: no web server can connect any more; restart larderd "
+                  "to make it anew",
+                  path);
+        break;
+    case LISTENER_REPLACED:
+        log_error("the socket %s was replaced by another file: no web server can connect to this "
+                  "larderd any more; remove that and restart larderd",
+                  path);
+        break;
+    case LISTENER_SHUT:
+        log_warning("permissions or group of the socket %s were changed: perhaps the web server "
+                    "can't connect any more; listen_mode and listen_group say what they are to be",
+                    path);
+        break;
+    }
 }
 
 void listen_end(const struct listener *listener) {
@@ -157,7 +226,7 @@ void listen_end(const struct listener *listener) {
 }
 
 void listen_close(struct listener *listener, const struct config *config) {
-    if (listener->bound)
+    if (listener->bound && is_there(look(listener, config->listen)))
         (void)unlink(config->listen);
     if (listener->fd >= 0)
         (void)close(listener->fd);

@@ -8,6 +8,7 @@
 #define LARDER_PROCESS_LISTEN_H
 
 #include <stdbool.h>
+#include <sys/types.h>
 
 #include "base/config.h"
 #include "base/error.h"
@@ -16,6 +17,18 @@ struct listener {
     int fd;         /* listening, non-blocking, close-on-exec */
     bool bound;     /* by us: remove the file at the end */
     bool inherited; /* from whoever started us: stay in the foreground */
+
+    /* The file as it was made, if bound: whoever has put another one there keeps it. */
+    dev_t device;
+    ino_t inode;
+    mode_t mode;
+    gid_t group;
+    enum listener_fault {
+        LISTENER_WELL,
+        LISTENER_REMOVED,
+        LISTENER_REPLACED,
+        LISTENER_SHUT, /* other permissions, or another group */
+    } fault;           /* as the log last said */
 };
 
 /* Takes a passed descriptor if there is one; `fd` is -1 if there is none. Before anything else
@@ -30,6 +43,12 @@ LARDER_MUST_CHECK enum error listen_bind(struct listener *listener, const struct
  * was passed on is its owner's: nothing happens. */
 void listen_end(const struct listener *listener);
 
+/* Looks whether the file of a bound one is still there as it was made, and logs what has changed
+ * since the last look: the service goes on, but nobody new can reach it, and nobody else knows why.
+ * A few times a minute is enough. */
+void listen_look(struct listener *listener, const struct config *config);
+
+/* Closes it, and removes the file if it is still the one that was made. */
 void listen_close(struct listener *listener, const struct config *config);
 
 #endif

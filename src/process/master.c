@@ -12,7 +12,11 @@
 #include "process/master_state.h"
 #include "process/worker.h"
 
-enum { SPARE_ROWS = 8, IDLE_MS = 500 /* how often the heartbeats are looked at */ };
+enum {
+    SPARE_ROWS = 8,
+    IDLE_MS = 500,        /* how often the heartbeats are looked at */
+    LOOK_EVERY_MS = 2000, /* ... and the socket's file */
+};
 
 static int64_t watchdog_ns(const struct master *m) {
     return m->config.watchdog_timeout * NS_PER_MS;
@@ -116,6 +120,19 @@ static bool is_empty(const struct master *m) {
     return children_count(&m->children, CHILD_NONE, 0) == m->children.count - 1;
 }
 
+static void count_dropped_lines(struct master *m) {
+    uint64_t dropped = log_dropped();
+    stats_add(&master_row(m)->counter[STAT_log_lines_dropped], dropped - m->lines_dropped);
+    m->lines_dropped = dropped;
+}
+
+static void look_around(struct master *m, int64_t now) {
+    if (now < m->look_after)
+        return;
+    m->look_after = now + LOOK_EVERY_MS * NS_PER_MS;
+    listen_look(&m->listener, &m->config);
+}
+
 static void step(struct master *m, int64_t now) {
     atomic_store_explicit(&master_row(m)->heartbeat, now, memory_order_relaxed);
     if (m->due != 0 && now > m->due)
@@ -124,6 +141,7 @@ static void step(struct master *m, int64_t now) {
     read_signals(m, now);
     read_wake(m);
     reap(m, now);
+    count_dropped_lines(m);
     children_promote(&m->children);
     children_kill_overdue(&m->children, now, watchdog_ns(m));
     if (m->stopping)
@@ -131,6 +149,7 @@ static void step(struct master *m, int64_t now) {
     reload_step(m, now);
     pool_step(m, now);
     pool_resolve(m, now);
+    look_around(m, now);
 }
 
 static int serve(struct master *m) {

@@ -41,8 +41,10 @@ struct master {
     int64_t due; /* when the wait before this step was to end; 0: there was none */
     bool up;     /* the pool has been whole, and whoever waited for that knows it */
     bool stopping;
+    uint64_t lines_dropped; /* of the log, as counted so far */
     int64_t backoff_ms;
     int64_t backoff_until;
+    int64_t look_after; /* at the socket's file */
     pid_t resolver;
     int64_t resolve_after;
 };

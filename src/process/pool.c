@@ -72,6 +72,18 @@ static void drop_masters_things(struct master *m) {
     rundir_forget(&m->rundir);
 }
 
+/* A child ends: it gives back what it had from the master, so that whatever is open or allocated
+ * then was forgotten. */
+_Noreturn static void end_child(struct master *m, int status) {
+    children_fini(&m->children);
+    pool_close_bells(m);
+    pass_close(&m->pass);
+    close_fd(&m->listener.fd);
+    close_fd(&m->wake);
+    log_close();
+    exit(status);
+}
+
 _Noreturn static void run_worker(struct master *m, const struct config *config, uint32_t generation,
                                  uint32_t slot) {
     char role[32];
@@ -94,10 +106,7 @@ _Noreturn static void run_worker(struct master *m, const struct config *config, 
     (void)snprintf(role, sizeof(role), "worker %u", slot);
     log_set_role(role);
     drop_masters_things(m);
-    int status = worker_run(&inherit);
-    children_fini(&m->children);
-    free(m->bells);
-    exit(status);
+    end_child(m, worker_run(&inherit));
 }
 
 /* Of several deaths at once one counts: they have one cause. */
@@ -145,10 +154,7 @@ static void start_resolver(struct master *m, const struct config *config, int64_
     if (m->resolver == 0) {
         log_set_role("resolver");
         drop_masters_things(m);
-        int status = resolver_run(config, m->segment);
-        children_fini(&m->children);
-        free(m->bells);
-        exit(status);
+        end_child(m, resolver_run(config, m->segment));
     }
     if (m->resolver < 0) {
         log_error("cannot fork the resolver: %m; trying again");

@@ -25,7 +25,9 @@ enum {
     ROUND_IN_FLIGHT_MAX = 128,
     ROUND_UNSENT_MAX = 64 << 20, /* bytes of answers that web servers have not taken yet */
     ROUND_BODY_SLACK = 8192,     /* what an envelope may add to max_value */
-    ROUND_PARTIAL_MS = 1000,     /* for a request to become whole, and for an answer to move */
+    /* For a request to become whole, and for an answer to move: a second, with the tick that looks.
+     */
+    ROUND_PARTIAL_MS = 900,
 };
 
 struct round {

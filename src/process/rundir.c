@@ -53,15 +53,15 @@ static enum error write_pid(struct rundir *r, const char *path) {
     if (path[0] == '\0')
         return OK;
     int fd = open(path, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC | O_NOFOLLOW, 0644);
-    if (fd < 0 || dprintf(fd, "%d\n", (int)getpid()) < 0) {
+    bool written = fd >= 0 && dprintf(fd, "%d\n", (int)getpid()) >= 0;
+    if (!written)
         log_error("cannot write pid_file %s: %m", path);
-        if (fd >= 0)
-            (void)close(fd);
-        return E_SYSTEM;
-    }
-    (void)close(fd);
-    r->pid_written = true;
-    return OK;
+    /* An empty one is removed at the end, too; what is no file stays. */
+    struct stat st;
+    r->pid_written = fd >= 0 && fstat(fd, &st) == 0 && S_ISREG(st.st_mode);
+    if (fd >= 0)
+        (void)close(fd);
+    return written ? OK : E_SYSTEM;
 }
 
 enum error rundir_open(struct rundir *r, const struct config *config) {

@@ -39,6 +39,7 @@ struct worker {
     struct acceptor acceptor;
     struct store *store;
     int64_t next_tick;
+    uint64_t lines_dropped;            /* as counted so far */
     uint64_t recycle_at;               /* requests; 0: never */
     struct epoll_event events[EVENTS]; /* here: on the stack they would be zeroed each turn */
 };
@@ -181,6 +182,7 @@ static enum error set_up(struct worker *w) {
         .listener_tag = &listener_tag,
         .pass_tag = &pass_tag,
     };
+    acceptor_limit(&w->acceptor);
     w->recycle_at = recycle_limit(inherit);
     return OK;
 }
@@ -263,12 +265,20 @@ static void dispatch(struct worker *w, const struct epoll_event *event) {
         round_on_event(&w->round, tag, event->events);
 }
 
+/* The log counts for itself; here it becomes a statistic. */
+static void count_dropped_lines(struct worker *w) {
+    uint64_t dropped = log_dropped();
+    stats_add(&w->row->counter[STAT_log_lines_dropped], dropped - w->lines_dropped);
+    w->lines_dropped = dropped;
+}
+
 static void tick(struct worker *w, int64_t now) {
     if (now < w->next_tick)
         return;
     w->next_tick = now + TICK_MS * NS_PER_MS;
     publish(w);
     round_tick(&w->round);
+    count_dropped_lines(w);
     if (w->mode == SERVING)
         census_tick(&w->census);
 }

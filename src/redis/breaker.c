@@ -5,6 +5,7 @@
 #include <unistd.h>
 
 #include "base/clock.h"
+#include "base/lease.h"
 
 enum {
     PROBE_MS_LEAST = 100,
@@ -22,7 +23,10 @@ enum error breaker_reason(const struct breaker_state *b) {
     if (breaker_position(b) == BREAKER_CLOSED)
         return OK;
     uint32_t reason = atomic_load_explicit(&b->reason, memory_order_relaxed);
-    return reason == OK || reason >= ERROR_COUNT ? E_BACKEND_UNAVAILABLE : (enum error)reason;
+    /* Only what says that there is no answer may stand in place of one. */
+    bool is_one =
+        reason != OK && reason < ERROR_COUNT && error_info((enum error)reason)->status >= 503;
+    return is_one ? (enum error)reason : E_BACKEND_UNAVAILABLE;
 }
 
 /* Workers that lost Redis at the same moment must not come back at the same moment. */
@@ -67,11 +71,5 @@ void breaker_prove(struct breaker_state *b, int64_t asked, int64_t now) {
 bool breaker_take_probe(struct breaker_state *b, int64_t now, int64_t lease_ns) {
     const int64_t spread = (PROBE_MS_LEAST + PROBE_MS_SPREAD) * NS_PER_MS;
     int64_t longest = (lease_ns > spread ? lease_ns : spread) + SKEW_MS * NS_PER_MS;
-    int64_t after = atomic_load_explicit(&b->probe_after, memory_order_relaxed);
-    /* Nobody sets it further ahead than that. What is there then is damage, and must not keep Redis
-     * away for ever. */
-    if (now < after && after - now <= longest)
-        return false;
-    return atomic_compare_exchange_strong_explicit(&b->probe_after, &after, now + lease_ns,
-                                                   memory_order_acq_rel, memory_order_relaxed);
+    return lease_take(&b->probe_after, now, lease_ns, longest);
 }

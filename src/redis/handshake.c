@@ -67,7 +67,7 @@ unsigned handshake_put(const struct config *config, struct outqueue *q) {
 static enum error refuse(struct handshake_result *result, enum error e, const char *step,
                          struct slice text) {
     /* An error that is no condition of Redis's is about what was asked for. */
-    if (e == E_BACKEND_ERROR)
+    if (e == E_BACKEND_ERROR || error_info(e)->status < 503)
         e = E_BACKEND_REFUSED;
     (void)snprintf(result->fault, sizeof(result->fault), "%s: %.*s", step, (int)text.n, text.p);
     return e;

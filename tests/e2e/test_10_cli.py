@@ -413,6 +413,52 @@ def test_stale_socket_is_replaced(new_larder: NewLarder) -> None:
     larder.start()
 
 
+def test_socket_that_is_removed_or_shut(new_larder: NewLarder) -> None:
+    """Nobody new can connect then: the log says so, and who is connected is served on."""
+    larder = new_larder(workers=1)
+    larder.start()
+    with larder.connect() as kept:
+        assert kept.request("GET", "/health/live", keep=True).status == 200
+        larder.socket.chmod(0)
+        larder.wait_text(r"warning: permissions or group of the socket .* were changed")
+        larder.socket.chmod(0o660)
+        larder.wait_text("as it was made again")
+        larder.socket.unlink()
+        larder.wait_text(r"error: the socket .* was removed: .* restart larderd")
+        assert kept.request("GET", "/health/live", keep=True).status == 200
+        other = new_larder(workers=1, listen=larder.socket)
+        other.socket = larder.socket
+        other.start()
+        larder.wait_text(r"error: the socket .* was replaced by another file")
+    larder.signal(signal.SIGTERM)
+    assert larder.wait() == 0
+    # It is the other one's by now.
+    assert other.fastcgi("GET", "/health/live").status == 200
+
+
+def test_run_dir_that_is_full(space: Workspace) -> None:
+    """A start that can't write its pid file is refused with the reason, and leaves none behind."""
+    larder = Larder(space, workers=1)
+    pid_file = larder.run_dir / "pid"
+    larder.options |= {"pid-file": pid_file, "listen": larder.directory / "larder.sock"}
+    script = ('dir=$1; shift; mount -t tmpfs -o size=4k none "$dir" || exit 77; '
+              'head -c 4096 /dev/zero >"$dir/full"; "$@"; status=$?; '
+              'echo "left: $(ls "$dir" | xargs)" >&2; exit $status')
+    done = subprocess.run(["unshare", "-m" if os.getuid() == 0 else "-rm", "bash", "-c", script,
+                           "bash", larder.run_dir, *larder.command()], capture_output=True,
+                          text=True, check=False, timeout=20 * SLOW,
+                          env={"PATH": PATH, "LANG": "C", **larder.environment()})
+    if "left:" not in done.stderr:
+        # Nothing can be mounted here: what has no directory can't be written either.
+        larder.options["pid-file"] = larder.run_dir / "none" / "pid"
+        done = run(*larder.arguments())
+        assert done.returncode == 1 and "cannot write pid_file" in done.stderr, done
+        return
+    assert done.returncode == 1
+    assert f"cannot write pid_file {pid_file}: No space left on device" in done.stderr
+    assert "left: full\n" in done.stderr, done.stderr
+
+
 def test_start_after_a_crash(new_larder: NewLarder) -> None:
     """What a killed master leaves behind doesn't hinder the next start."""
     larder = new_larder(workers=1)

@@ -12,6 +12,7 @@
 #include "base/clock.h"
 #include "base/log.h"
 #include "process/children.h"
+#include "support.h"
 #include "temp_dir.h"
 
 enum { WORKERS = 4, ROWS = SEGMENT_FIRST_WORKER_ROW + WORKERS };
@@ -67,14 +68,21 @@ static bool log_has(const char *text) {
 static pid_t fork_sleeper(void) {
     const struct sigaction plain = {.sa_handler = SIG_DFL};
     struct sigaction before;
+    int asleep[2];
+    char byte;
     ck_assert_int_eq(sigaction(SIGTERM, &plain, &before), 0);
+    ck_assert_int_eq(pipe2(asleep, O_CLOEXEC), 0);
     pid_t pid = fork();
     ck_assert_int_ge(pid, 0);
     if (pid == 0) {
+        close_inherited();
         for (;;)
             (void)pause();
     }
     ck_assert_int_eq(sigaction(SIGTERM, &before, NULL), 0);
+    close(asleep[1]);
+    ck_assert_int_eq(read(asleep[0], &byte, 1), 0);
+    close(asleep[0]);
     return pid;
 }
 

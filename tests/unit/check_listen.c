@@ -15,6 +15,7 @@
 
 #include "base/log.h"
 #include "process/listen.h"
+#include "support.h"
 #include "temp_dir.h"
 
 static struct temp_dir dir;
@@ -143,6 +144,46 @@ END_TEST
 
 /* --- what lies at the path ------------------------------------------------------------------- */
 
+/* Whoever came after us has it now: to remove it would cut his web servers off. */
+START_TEST(socket_that_somebody_else_made_meanwhile_stays) {
+    ck_assert_int_eq(listen_bind(&listener, &config), OK);
+    ck_assert_int_eq(unlink(config.listen), 0);
+    int other = listen_as_another(config.listen, 1);
+    listen_close(&listener, &config);
+    ck_assert_int_eq(try_connect(config.listen), 0);
+    close(other);
+}
+END_TEST
+
+START_TEST(what_happens_to_the_file_is_told_once) {
+    char aside[TEMP_DIR_PATH_MAX + 8];
+    temp_dir_join(&dir, "aside", aside, sizeof(aside));
+    ck_assert_int_eq(listen_bind(&listener, &config), OK);
+    listen_look(&listener, &config);
+    ck_assert(!log_has("socket"));
+
+    ck_assert_int_eq(rename(config.listen, aside), 0);
+    listen_look(&listener, &config);
+    ck_assert(log_has("was removed"));
+    ck_assert_int_eq(truncate(log_file, 0), 0);
+    listen_look(&listener, &config);
+    ck_assert(!log_has("socket"));
+
+    int other = listen_as_another(config.listen, 1);
+    listen_look(&listener, &config);
+    ck_assert(log_has("was replaced"));
+    close(other);
+
+    ck_assert_int_eq(rename(aside, config.listen), 0);
+    listen_look(&listener, &config);
+    ck_assert(log_has("as it was made again"));
+
+    ck_assert_int_eq(chmod(config.listen, 0), 0);
+    listen_look(&listener, &config);
+    ck_assert(log_has("permissions or group"));
+}
+END_TEST
+
 START_TEST(socket_of_a_dead_process_is_replaced) {
     close(listen_as_another(config.listen, 1));
     ck_assert_int_eq(try_connect(config.listen), ECONNREFUSED);
@@ -256,7 +297,7 @@ static int in_child(int input, int third, long fds, long pid_offset, int (*body)
             set_number("LISTEN_FDS", fds);
             (void)setenv("LISTEN_FDNAMES", "larder", 1);
         }
-        _exit(body());
+        end_child(body());
     }
     int status = -1;
     ck_assert_int_eq(waitpid(child, &status, 0), child);
@@ -357,7 +398,7 @@ START_TEST(numbers_of_the_environment_are_read_exactly) {
             (void)snprintf(pid, sizeof(pid), "%d", (int)getpid());
             (void)setenv("LISTEN_PID", i % 2 == 0 ? wrong[i] : pid, 1);
             (void)setenv("LISTEN_FDS", i % 2 == 0 ? "1" : wrong[i], 1);
-            _exit(takes_nothing());
+            end_child(takes_nothing());
         }
         int status = -1;
         ck_assert_int_eq(waitpid(child, &status, 0), child);
@@ -412,6 +453,8 @@ Suite *suite_listen(void) {
     tcase_add_test(t, group_is_what_was_asked);
     tcase_add_test(t, group_that_is_none_is_refused);
     t = add_case(s, "path");
+    tcase_add_test(t, socket_that_somebody_else_made_meanwhile_stays);
+    tcase_add_test(t, what_happens_to_the_file_is_told_once);
     tcase_add_test(t, socket_of_a_dead_process_is_replaced);
     tcase_add_test(t, socket_with_a_listener_is_refused);
     tcase_add_test(t, socket_with_a_busy_listener_is_refused);

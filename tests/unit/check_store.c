@@ -1298,7 +1298,8 @@ START_TEST(redis_that_hangs_is_noticed_without_a_request) {
 }
 END_TEST
 
-/* Behind what is asked, fifty times a second; one at a time, and none for those that come in between.
+/* Behind what is asked, fifty times a second; one at a time, and none for those that come in
+ * between.
  */
 START_TEST(busy_connection_is_pinged_now_and_then) {
     connect_to_redis();

@@ -165,9 +165,17 @@ void load_on_event(struct load *l, struct client *c, uint32_t events) {
 
 /* --- time ------------------------------------------------------------------------------------ */
 
+/* Answers that were checked, right or not. */
+static uint64_t checked(const struct tally *t) {
+    uint64_t n = t->hits + t->misses;
+    for (int v = VERDICT_right + 1; v < VERDICTS; v++)
+        n += t->verdicts[v];
+    return n;
+}
+
 static void check_ends(struct load *l, int64_t now) {
     const struct options *o = &l->options;
-    bool enough = o->gets > 0 && l->tally.hits + l->tally.misses >= o->gets;
+    bool enough = o->gets > 0 && checked(&l->tally) >= o->gets;
     bool long_enough = o->seconds > 0 && now - l->begun >= o->seconds * NS_PER_S;
     if (enough || long_enough || l->short_of_memory)
         load_stop(l);

@@ -18,7 +18,7 @@ static const char usage[] =
     "  --writes PERCENT   of requests that are PUTs (30)\n"
     "  --deletes PERCENT  of requests that are DELETEs (0)\n"
     "  --rate N           requests a second in all (as fast as answers come)\n"
-    "  --seconds N        stops after so long; --gets N after so many verified GETs\n"
+    "  --seconds N        stops after so long; --gets N after so many GETs were checked\n"
     "                     (when told to: by `stop` or the end of standard input, or SIGTERM)\n"
     "  --sizes WHICH      of values: small (to 1 KB), mixed (to 128 KB) or large (to 900 KB)\n"
     "  --target WHICH     cache (/cache/KEY), raw (/raw/KEY) or mixed\n"
@@ -132,7 +132,7 @@ static bool take(struct options *o, int which, const char *text) {
     case DELETES:
         return number("deletes", text, 0, 100, &o->deletes);
     case RATE:
-        return number("rate", text, 0, 1000000, &o->rate);
+        return number("rate", text, 0, OPTIONS_RATE_MAX, &o->rate);
     case SECONDS:
         return number("seconds", text, 1, 1000000, &o->seconds);
     case GETS:
