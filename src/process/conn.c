@@ -2,6 +2,7 @@
 #include "process/conn.h"
 
 #include <errno.h>
+#include <poll.h>
 #include <stdlib.h>
 #include <sys/socket.h>
 #include <unistd.h>
@@ -96,6 +97,17 @@ enum error conn_peek(struct conn *c, size_t body_max, int64_t now) {
     return read_up_to(c, c->in.n == 0 ? 1 : 0, body_max, now);
 }
 
+/* Of a connection that epoll watches, the round knows. One that lighttpd opens for one request is
+ * read before it is watched, and may have waited to be accepted for longer than lighttpd did. */
+static bool is_left_by_peer(const struct conn *c) {
+    struct pollfd p = {.fd = c->fd};
+    return c->watch == WATCH_NOT && poll(&p, 1, 0) == 1 && (p.revents & POLLHUP) != 0;
+}
+
+static bool only_reads(struct slice method) {
+    return slice_eq(method, SLICE("GET")) || slice_eq(method, SLICE("HEAD"));
+}
+
 enum error conn_start(struct conn *c, enum step *step) {
     struct request_params params = {0};
     struct framer *f = &c->framer;
@@ -105,6 +117,8 @@ enum error conn_start(struct conn *c, enum step *step) {
                         &params, &c->params, &c->body);
     if (e != OK)
         return e;
+    if (!only_reads(params.method) && is_left_by_peer(c))
+        return E_CLOSED;
     if (f->nul_in_params || f->too_many_params)
         params.error = E_MALFORMED_REQUEST;
     if (f->too_many_params)

@@ -67,8 +67,9 @@ LARDER_MUST_CHECK enum error conn_read(struct conn *c, size_t body_max, int64_t 
 /* The same with the first bytes of a request only: enough for one that brings nothing. */
 LARDER_MUST_CHECK enum error conn_peek(struct conn *c, size_t body_max, int64_t now);
 
-/* Decodes the whole request and starts it. E_PROTOCOL: hang up. Else `*step` is what its plan left.
- */
+/* Decodes the whole request and starts it. E_PROTOCOL: hang up. E_CLOSED: the peer has left, and
+ * what it wanted written is not written: whoever asked has been told that it failed, and may have
+ * written something newer since. Else `*step` is what its plan left. */
 LARDER_MUST_CHECK enum error conn_start(struct conn *c, enum step *step);
 
 /* Encodes the request's response into the output. */

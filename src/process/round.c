@@ -278,8 +278,7 @@ static void read_and_take(struct round *r, struct conn *c) {
     enum error e = busy ? conn_peek(c, r->body_max, r->service.now)
                         : conn_read(c, r->body_max, r->service.now);
     if (e == OK && c->hung_up) {
-        /* Whoever asked has been told that it failed, and may have written something newer since.
-         */
+        /* See conn_start. */
         close_conn(r, c);
     } else if (e == OK) {
         take(r, c);

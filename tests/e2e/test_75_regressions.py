@@ -10,6 +10,8 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import pytest
+
 import fcgi
 from checks import check_envelope, check_json, check_problem, value_text
 from harness import SANITIZED, Larder, Redis, Stack, cpu_seconds, eventually
@@ -691,3 +693,23 @@ def test_an_abandoned_write_is_not_done_later(new_redis: NewRedis, new_larder: N
     eventually(lambda: all(row["requests"] for row in larder.stats()["workers"]), what="both serve")
     eventually(lambda: larder.stats()["requests"]["total"] > before + 20, what="some turns of both")
     assert larder.fastcgi("GET", "/cache/a").json()["value"] == "new"
+
+
+@pytest.mark.parametrize("keep", [False, True])
+def test_a_write_in_the_queue_is_not_done_for_nobody(new_redis: NewRedis, new_larder: NewLarder,
+                                                     keep: bool) -> None:
+    """A connection that waits to be accepted while its web server gives it up: the write on it was
+    done, over what was acknowledged since."""
+    redis = new_redis()
+    larder = new_larder(redis, workers=1).start(ready=True)
+    worker = larder.workers()[0]
+    os.kill(worker, signal.SIGSTOP)
+    try:
+        with larder.connect() as connection:
+            connection.send(fcgi.request_bytes("PUT", "/cache/a", b'{"value":"old"}', keep=keep))
+        redis.ask("SET", "a", '"new"')
+    finally:
+        os.kill(worker, signal.SIGCONT)
+    # Its turn comes after that of the one before it in the queue.
+    assert larder.fastcgi("GET", "/cache/a").json()["value"] == "new"
+    assert redis.ask("GET", "a") == b'"new"'
