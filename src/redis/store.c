@@ -29,7 +29,8 @@ enum {
     READ_BYTES = 65536,
     READS_PER_TURN = 64,
     IDLE_PING_MS = 500, /* how soon a Redis that hangs is noticed without a request */
-    BUSY_PING_MS = 20,  /* how soon it is noticed that replies are not those that were asked for */
+    BUSY_PING_MS = 100, /* how soon it is noticed that replies are not those that were asked for, */
+    BUSY_PING_COMMANDS = 128, /* ... and after how many */
     DEADLINE_BYTES_PER_MS = 100 * 1024,
     FLAP_MS = 100, /* a connection lost sooner than this after READY is flapping */
     FLAP_DELAY_MS = 50,
@@ -70,6 +71,7 @@ struct store {
     bool pinging;
     uint64_t ping_number;      /* of the last one: its reply says it */
     int64_t pinged;            /* when it was sent; at first, when the connection was READY */
+    uint64_t unproved;         /* commands asked since then */
     struct outqueue_mark mark; /* where the call that is open began */
 
     int64_t connect_deadline;
@@ -319,6 +321,7 @@ static void step_handshake(struct store *s, bool whole, int64_t now) {
     s->state = READY;
     s->reason = OK;
     s->ready_since = s->last_reply = s->pinged = now;
+    s->unproved = 0;
     breaker_close(&s->segment->breaker);
     count_ready(s);
     note_policy(s, &result);
@@ -538,8 +541,10 @@ void store_commit(struct store *s, struct call *call, int64_t now) {
     call->received = s->received;
     call_queue_push(&s->waiting, call);
     s->expected += call->wanted;
-    if (call != &s->ping)
-        stats_add(&s->row->counter[STAT_redis_commands], call->wanted);
+    if (call == &s->ping)
+        return;
+    s->unproved += call->wanted;
+    stats_add(&s->row->counter[STAT_redis_commands], call->wanted);
 }
 
 /* Replies that arrived whole before the connection broke are delivered. */
@@ -597,7 +602,7 @@ static bool ping_is_due(const struct store *s, int64_t now) {
     if (s->pinging)
         return false;
     if (s->waiting.first != NULL)
-        return now - s->pinged >= BUSY_PING_MS * NS_PER_MS;
+        return s->unproved >= BUSY_PING_COMMANDS || now - s->pinged >= BUSY_PING_MS * NS_PER_MS;
     return now - s->last_reply >= IDLE_PING_MS * NS_PER_MS ||
            breaker_position(&s->segment->breaker) == BREAKER_OPEN;
 }
@@ -611,6 +616,7 @@ static void ping(struct store *s, int64_t now) {
     store_append(s, &s->ping, (struct slice[]){SLICE("PING"), number}, 2);
     s->pinging = true;
     s->pinged = now;
+    s->unproved = 0;
     store_commit(s, &s->ping, now);
 }
 

@@ -36,7 +36,7 @@ class Faults(Process):
 
     def start(self) -> "Faults":
         """Starts it and waits until it takes commands."""
-        listen = f"127.0.0.1:{self.port}" if self.port else self.path
+        listen: str | Path = f"127.0.0.1:{self.port}" if self.port else self.path
         control = self.directory / "control.sock"
         self.launch([PROGRAM, "--listen", listen, "--connect", self._upstream,
                      "--control", control, "--seed", str(self._seed)])

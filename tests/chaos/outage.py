@@ -1,4 +1,4 @@
-"""What became of requests while something was wrong with Redis, and after it, from a load's report."""
+"""What became of requests while something was wrong with Redis, and after it: a load's report."""
 
 from __future__ import annotations
 
@@ -53,7 +53,7 @@ class Outages:
 
     @contextmanager
     def during(self, name: str) -> Iterator[Outage]:
-        """In its block something is broken, and at its end well again; then health is waited for."""
+        """In its block something is broken, and at its end well again; health is waited for."""
         outage = Outage(name, time.monotonic())
         yield outage
         outage.over = outage.over or time.monotonic()

@@ -22,7 +22,7 @@ LATE = {"late_writes": True}
 
 
 def judge_open(outages: Outages, name: str, after: float) -> Iterator[Finding]:
-    """How long a refusal takes once the workers know; the breaker is open `after` so many seconds."""
+    """How long a refusal takes once the workers know, `after` so many seconds."""
     report = outages.load.result
     yield Finding("errors with the breaker open: median",
                   report["latency"]["failed"]["p50"] / 1e3, figure=5, unit="ms",
@@ -70,28 +70,42 @@ def redis_killed(world: World, size: Size) -> Iterator[Finding]:
                   detail=load.result.examples() or f"{load.result['gets_verified']} verified")
 
 
+Act = Callable[[Redis, Faults], object]
+
+
 @dataclass
 class Broken:
     """A way in which connections end, or can't be made: how to begin it and how to end it."""
 
     name: str
-    begin: Callable[[Redis, Faults], object]
-    end: Callable[[Redis, Faults], object]
+    begin: Act
+    end: Act
     seconds: float = 0.4
     longest: float = CONNECT_MS + 50
 
 
-def restart(redis: Redis, _: Faults) -> object:
+def restart(redis: Redis, _faults: Faults) -> object:
     """Starts it again."""
     return redis.start()
 
 
-def clear(_: Redis, faults: Faults) -> object:
+def clear(_redis: Redis, faults: Faults) -> object:
     """Passes everything on."""
-    return faults.clear()
+    faults.clear()
+    return None
 
 
-def kill_clients(redis: Redis, _: Faults) -> object:
+def setting(mode: str, *numbers: int, requests: bool = False, cuts: bool = False) -> Act:
+    """Has the proxy do that, to the connections that there are, or `cuts`: only to new ones."""
+    def begin(_redis: Redis, faults: Faults) -> object:
+        faults.set(mode, *numbers, requests=requests)
+        if cuts:
+            faults.cut()
+        return None
+    return begin
+
+
+def kill_clients(redis: Redis, _faults: Faults) -> object:
     """Ends all connections, ten times."""
     for _ in range(10):
         redis.ask("CLIENT", "KILL", "TYPE", "normal", "SKIPME", "yes")
@@ -99,7 +113,7 @@ def kill_clients(redis: Redis, _: Faults) -> object:
     return None
 
 
-def nothing(_: Redis, __: Faults) -> object:
+def nothing(_redis: Redis, _faults: Faults) -> object:
     """It is over by itself."""
     return None
 
@@ -107,13 +121,12 @@ def nothing(_: Redis, __: Faults) -> object:
 CONNECTIONS = [
     Broken("clean shutdown", lambda redis, _: redis.stop(), restart),
     Broken("CLIENT KILL in a loop", kill_clients, nothing, 0),
-    Broken("connections refused", lambda _, faults: faults.set("refuse"), clear),
-    Broken("connections closed at once", lambda _, faults: faults.set("hangup"), clear),
-    Broken("backlog full", lambda _, faults: faults.set("backlog"), clear),
-    Broken("reset after 20,000 bytes", lambda _, faults: faults.set("reset", 20_000), clear),
-    Broken("cut off after 20,000 bytes", lambda _, faults: faults.set("truncate", 20_000), clear),
-    Broken("cut off in the handshake", lambda _, faults: (faults.set("truncate", 30), faults.cut()),
-           clear),
+    Broken("connections refused", setting("refuse"), clear),
+    Broken("connections closed at once", setting("hangup"), clear),
+    Broken("backlog full", setting("backlog"), clear),
+    Broken("reset after 20,000 bytes", setting("reset", 20_000), clear),
+    Broken("cut off after 20,000 bytes", setting("truncate", 20_000), clear),
+    Broken("cut off in the handshake", setting("truncate", 30, cuts=True), clear),
 ]
 
 
@@ -167,9 +180,9 @@ def redis_stopped(world: World, size: Size) -> Iterator[Finding]:
     yield Finding("writes of unknown outcome that were done late", report["late"])
 
 
-def sleep_in_redis(seconds: float) -> Callable[[Redis, Faults], object]:
+def sleep_in_redis(seconds: float) -> Act:
     """Redis does nothing else for so long."""
-    def begin(redis: Redis, _: Faults) -> object:
+    def begin(redis: Redis, _faults: Faults) -> object:
         with redis.client() as client:
             client.send("DEBUG", "SLEEP", str(seconds))
         return None
@@ -184,15 +197,12 @@ def slow_rows(seconds: float) -> list[Broken]:
         Broken("CLIENT PAUSE ALL",
                lambda redis, _: redis.ask("CLIENT", "PAUSE", int(seconds * 1000), "ALL"), nothing,
                seconds, BUDGET_MS),
-        Broken("peer gone silently", lambda _, faults: faults.set("blackhole"), clear, seconds,
+        Broken("peer gone silently", setting("blackhole"), clear, seconds, BUDGET_MS),
+        Broken("a byte every 100 ms", setting("drip", 100), clear, seconds, BUDGET_MS),
+        Broken("replies 600 ms late", setting("late", 600), clear, seconds, BUDGET_MS),
+        Broken("commands 600 ms late", setting("late", 600, requests=True), clear, seconds,
                BUDGET_MS),
-        Broken("a byte every 100 ms", lambda _, faults: faults.set("drip", 100), clear, seconds,
-               BUDGET_MS),
-        Broken("replies 600 ms late", lambda _, faults: faults.set("late", 600), clear, seconds,
-               BUDGET_MS),
-        Broken("commands 600 ms late",
-               lambda _, faults: faults.set("late", 600, requests=True), clear, seconds, BUDGET_MS),
-        Broken("replies 50 ms later", lambda _, faults: faults.set("delay", 50), clear, 0.4, 150),
+        Broken("replies 50 ms later", setting("delay", 50), clear, 0.4, 150),
     ]
 
 

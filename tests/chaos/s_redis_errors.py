@@ -68,7 +68,7 @@ def errors_injected(world: World, size: Size) -> Iterator[Finding]:
         load.wait_prepared()
         outages = Outages(larder, load, settle=0.0)
         for said in TABLE:
-            slugs = set()
+            slugs: set[str] = set()
             with outages.during(said.text.split()[0]), front.http() as http:
                 faults.set("answer", 3, f"-{said.text}")
                 end = time.monotonic() + size(full=1.0, short=0.15)
@@ -133,7 +133,7 @@ class Condition:
     end: Do
     get: tuple[int, str]
     put: tuple[int, str]
-    options: dict[str, object] = field(default_factory=dict)
+    options: dict[str, str] = field(default_factory=dict)
 
 
 def reload_slowly(case: Case) -> object:
@@ -196,10 +196,24 @@ def lock_out(case: Case) -> object:
     return case.cut()
 
 
+def want_password(case: Case) -> object:
+    """Redis wants one from now on."""
+    case.ask("CONFIG", "SET", "requirepass", "x")
+    case.redis.password = "x"
+    return case.cut()
+
+
+def want_none(case: Case) -> object:
+    """Redis wants none any more."""
+    case.ask("CONFIG", "SET", "requirepass", "")
+    case.redis.password = None
+    return None
+
+
 OK = (200, "")
 REFUSED = (503, "backend-refused")
 READ_ONLY = (503, "backend-readonly")
-USER: dict[str, object] = {"redis_username": "app", "redis_password": "secret"}
+USER: dict[str, str] = {"redis_username": "app", "redis_password": "secret"}
 
 CONDITIONS = [
     Condition("LOADING", reload_slowly, unload, (503, "backend-loading"),
@@ -217,10 +231,7 @@ CONDITIONS = [
               lambda c: c.ask("SCRIPT", "KILL"), (503, "backend-busy"), (503, "backend-busy")),
     Condition("max clients", admit_nobody, admit_all, (503, "backend-unavailable"),
               (503, "backend-unavailable")),
-    Condition("NOAUTH", lambda c: (c.ask("CONFIG", "SET", "requirepass", "x"),
-                                   setattr(c.redis, "password", "x"), c.cut()),
-              lambda c: (c.ask("CONFIG", "SET", "requirepass", ""),
-                         setattr(c.redis, "password", None)), REFUSED, REFUSED),
+    Condition("NOAUTH", want_password, want_none, REFUSED, REFUSED),
     Condition("WRONGPASS", lock_out,
               lambda c: c.ask("ACL", "SETUSER", "app", "resetpass", ">secret"), REFUSED, REFUSED,
               USER),
@@ -279,7 +290,8 @@ def judge_condition(condition: Condition, case: Case) -> Iterator[Finding]:
 def errors_for_real(world: World, size: Size) -> Iterator[Finding]:
     """One after the other, each with a Redis of its own if it needs a user of its own."""
     del size  # it is the same
-    for options in ({}, USER):
+    nobody: dict[str, str] = {}
+    for options in (nobody, USER):
         args = ("--user", "app", "on", ">secret", "~*", "&*", "+@all") if options else ()
         redis = world.redis(*args)
         larder = world.larder(redis, **options)

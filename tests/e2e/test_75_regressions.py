@@ -621,7 +621,7 @@ def test_a_key_that_was_always_there_is_found(new_redis: NewRedis, new_larder: N
 
 def test_a_scripts_error_to_another_command_is_no_internal_one(new_redis: NewRedis,
                                                               new_larder: NewLarder) -> None:
-    """NOSCRIPT, where no script was called, was 500 "Not complete yet", at READY and at connecting."""
+    """NOSCRIPT, where no script was called, was 500 "Not complete yet"."""
     redis = new_redis()
     relay = Relay(redis.directory, redis.socket)
     larder = new_larder(relay.path, workers=1).start(ready=True)
@@ -648,8 +648,8 @@ def test_a_scripts_error_to_another_command_is_no_internal_one(new_redis: NewRed
 
 def test_a_length_that_is_damaged_ends_the_connection(new_redis: NewRedis,
                                                       new_larder: NewLarder) -> None:
-    """A bulk string that isn't as long as it says was taken, with the next reply in a value's middle:
-    there it says what whoever wrote the value likes."""
+    """A bulk string that isn't as long as it says was taken, with the next reply in the middle of
+    a value: there it says what whoever wrote it likes."""
     redis = new_redis()
     relay = Relay(redis.directory, redis.socket)
     larder = new_larder(relay.path, workers=1).start(ready=True)

@@ -515,10 +515,15 @@ START_TEST(nobody_gets_anothers_reply) {
         }
         if (random_below(&seed, 2) == 0)
             store_flush(store, now);
-        /* Every command is "GET <number>". */
+        /* Every command is "GET <number>", or "PING <number>". */
         for (const char *line = fake_redis_commands(&redis); *line != '\0';
-             line = strchr(line, '\n') + 1)
-            buf_printf(&replies, "+%.*s\r\n", (int)(strchr(line, '\n') - line - 4), line + 4);
+             line = strchr(line, '\n') + 1) {
+            const char *number = strchr(line, ' ') + 1;
+            int digits = (int)(strchr(number, '\n') - number);
+            if (line[0] == 'P')
+                buf_printf(&replies, "$%d\r\n", digits);
+            buf_printf(&replies, line[0] == 'P' ? "%.*s\r\n" : "+%.*s\r\n", digits, number);
+        }
         size_t n = random_below(&seed, replies.n + 1);
         fake_redis_send(&redis, (struct slice){replies.p, n});
         if (replies.n > 0)
@@ -1194,6 +1199,10 @@ START_TEST(large_replies_make_it_full_sooner) {
     for (int i = 0; i < 1000; i++)
         redis_says("+S\r\n");
     check_done(0);
+    ask_and_flush(0, "small");
+    turn(); /* so many commands are followed by a PING */
+    redis_says("+S\r\n$1\r\n1\r\n");
+    check_answered(0, "S");
     ask_and_flush(0, "large");
     say_large();
     check_done(0);
@@ -1298,12 +1307,12 @@ START_TEST(redis_that_hangs_is_noticed_without_a_request) {
 }
 END_TEST
 
-/* Behind what is asked, fifty times a second; one at a time, and none for those that come in
+/* Behind what is asked, ten times a second; one at a time, and none for those that come in
  * between.
  */
 START_TEST(busy_connection_is_pinged_now_and_then) {
     connect_to_redis();
-    pass(19);
+    pass(99);
     ask(0, "a");
     turn();
     ck_assert_str_eq(fake_redis_commands(&redis), "GET a\n");
@@ -1319,7 +1328,7 @@ START_TEST(busy_connection_is_pinged_now_and_then) {
         turn();
         ck_assert_str_eq(fake_redis_commands(&redis), commands);
         ask(1, "b");
-        pass(20);
+        pass(100);
         turn();
         ck_assert_str_eq(fake_redis_commands(&redis), "GET b\n");
         redis_says(replies);
@@ -1331,6 +1340,25 @@ START_TEST(busy_connection_is_pinged_now_and_then) {
         ck_assert_str_eq(fake_redis_commands(&redis), "");
     }
     ck_assert_uint_eq(counted(STAT_redis_commands), 25);
+}
+END_TEST
+
+START_TEST(many_commands_are_followed_by_a_ping) {
+    enum { EVERY = 128 };
+    connect_to_redis();
+    for (int i = 1; i <= 3 * EVERY; i++) {
+        char number[8];
+        char text[32];
+        bool pinged = i % EVERY == 0;
+        (void)snprintf(number, sizeof(number), "%d", i / EVERY);
+        (void)snprintf(text, sizeof(text), pinged ? "GET a\nPING %s\n" : "GET a\n", number);
+        ask(0, "a");
+        turn();
+        ck_assert_str_eq(fake_redis_commands(&redis), text);
+        (void)snprintf(text, sizeof(text), pinged ? "+A\r\n$1\r\n%s\r\n" : "+A\r\n", number);
+        redis_says(text);
+        check_answered(0, "A");
+    }
 }
 END_TEST
 
@@ -1705,6 +1733,7 @@ Suite *suite_store(void) {
     tcase_add_test(t, requests_behind_a_ping_get_their_own_replies);
     tcase_add_test(t, redis_that_hangs_is_noticed_without_a_request);
     tcase_add_test(t, busy_connection_is_pinged_now_and_then);
+    tcase_add_test(t, many_commands_are_followed_by_a_ping);
     tcase_add_loop_test(t, reply_that_is_not_the_pings_ends_the_connection, 0, 9);
     tcase_add_test(t, error_is_an_answer_to_a_ping);
     tcase_add_test(t, next_deadline_is_never_far_and_never_missed);
