@@ -10,8 +10,7 @@ from collections.abc import Iterator
 
 import fcgi
 from hostile import (ANY, BODY, HANGS_UP, JSON, WHATEVER, Ask, Case, Field, Say, Wire, case, get,
-                     http,
-                     http_get, http_put, ok, problem, put, server_closes, step)
+                     http, http_get, http_put, ok, problem, put, server_closes, step)
 from hostile_fastcgi import GET, PUT, asking, changed
 
 HIT = {b"k": b"1"}
