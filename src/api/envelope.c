@@ -166,16 +166,21 @@ struct slice envelope_get_string(const struct envelope *envelope, enum envelope_
     return plain_string(envelope->text[member], arena, valid);
 }
 
-bool envelope_string_is(const struct envelope *envelope, enum envelope_member member,
-                        struct slice plain) {
+/* Spelled with escapes it is longer. */
+bool envelope_word_is(const struct envelope *envelope, enum envelope_member member,
+                      struct slice word) {
     struct slice text = envelope->text[member];
-    return is_string(text) && jsontext_string_is(unquoted(text), plain);
+    if (!is_string(text))
+        return false;
+    struct slice raw = unquoted(text);
+    return slice_eq(raw, word) || (raw.n > word.n && jsontext_string_is(raw, word));
 }
 
 enum error envelope_check_key(const struct envelope *envelope, struct slice key) {
-    if (envelope->text[ENVELOPE_KEY].n == 0)
+    struct slice text = envelope->text[ENVELOPE_KEY];
+    if (text.n == 0)
         return OK;
-    return envelope_string_is(envelope, ENVELOPE_KEY, key) ? OK : E_KEY_MISMATCH;
+    return is_string(text) && jsontext_string_is(unquoted(text), key) ? OK : E_KEY_MISMATCH;
 }
 
 /* --- numbers --------------------------------------------------------------------------------- */
@@ -303,9 +308,9 @@ static enum error get_bytes(const struct envelope *envelope, struct arena *arena
                             struct entry *entry, struct envelope_fault *fault) {
     struct slice text = envelope->text[ENVELOPE_VALUE];
     bool typed = is_given(envelope->text[ENVELOPE_CONTENT_TYPE]);
-    bool base64 = envelope_string_is(envelope, ENVELOPE_ENCODING, SLICE("base64"));
+    bool base64 = envelope_word_is(envelope, ENVELOPE_ENCODING, SLICE("base64"));
     bool valid = base64 || !is_given(envelope->text[ENVELOPE_ENCODING]) ||
-                 envelope_string_is(envelope, ENVELOPE_ENCODING, SLICE("utf-8"));
+                 envelope_word_is(envelope, ENVELOPE_ENCODING, SLICE("utf-8"));
     if (!typed && is_given(envelope->text[ENVELOPE_CONTENT_ENCODING])) {
         SAY(fault, "content_encoding goes with content_type: without one the value is not kept as "
                    "bytes that have a coding.");

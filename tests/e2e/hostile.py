@@ -147,7 +147,7 @@ class Case:
     steps: Sequence[Step]
     given: Mapping[bytes, bytes] = field(default_factory=dict)
     stored: Mapping[bytes, bytes] = field(default_factory=lambda: STORED)
-    seconds: float = 5.0
+    seconds: float = 10.0
 
     def __str__(self) -> str:
         return f"{self.row}-{self.name}"

@@ -49,7 +49,8 @@ def conditions() -> Rows:
     for name, value in (
             ("unquoted", b"x"), ("one-quote", b'"'), ("no-comma", b'"a" "b"'), ("open", b'"a'),
             ("weak-alone", b"W/"), ("lower-weak", b'w/"a"'), ("star-and-tag", b'*, "a"'),
-            ("commas", b","), ("space-inside", b'"a b"'), ("escape", b'"a\\" b"'),
+            ("commas", b","), ("second-unquoted", b'"a", b'), ("second-star", b'"a", *'),
+            ("second-open", b'"a", "b'), ("space-inside", b'"a b"'), ("escape", b'"a\\" b"'),
             ("500-tags", b", ".join([b'"a"'] * 500)), ("65-tags", b", ".join([b'"a"'] * 65)),
             ("7-kib", b'"' + b"a" * 7000 + b'"')):
         yield case("B87", name, *(s for field in (match(value), none_match(value)) for s in (

@@ -9,8 +9,8 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 import fcgi
-from hostile import (ANY, BODY, HANGS_UP, JSON, WHATEVER, Ask, Case, Field, Wire, case, get, http,
-                     http_get, http_put, ok, problem, put, server_closes, step)
+from hostile import (ANY, BODY, HANGS_UP, JSON, WHATEVER, Ask, Case, Field, Say, Wire, case, get,
+                     http, http_get, http_put, ok, problem, put, server_closes, step)
 from hostile_fastcgi import GET, PUT, asking, changed
 
 HIT = {b"k": b"1"}
@@ -23,6 +23,7 @@ BAD_TAG = problem(422, "invalid-tag")
 BAD_CONDITION = problem(400, "invalid-precondition")
 FAILED = problem(412, "precondition-failed")
 BODY_REQUIRED = problem(400, "body-required")
+OK = ok()
 SCHEMA = problem(422, "schema-violation")
 
 Rows = Iterator[Case]
@@ -429,6 +430,52 @@ def codings() -> Rows:
     yield case("X17", "a-bad-second-line", step(coded(b"gzip", b"a b"), BAD_FIELD), given=HIT)
 
 
+def versions() -> Rows:
+    """X19: HTTP/1.0, bodies of unknown length that are too long, requests that end a connection."""
+    line = b"GET /cache/k HTTP/1.0"
+    closing = ok(b"1", closes=True)
+    yield case("X19", "http-1.0", step(http(line), closing), given=HIT)
+    yield case("X19", "http-1.0-without-host", step(http(line, host=False), closing), given=HIT)
+    yield case("X19", "http-1.0-keep-alive", step(http(line, b"Connection: keep-alive"), STORED),
+               given=HIT)
+    yield case("X19", "http-1.0-put", step(http(
+        b"PUT /cache/k HTTP/1.0", b"Content-Length: 11", body=BODY), closing))
+    yield case("X19", "http-1.0-put-without-length", step(http(
+        b"PUT /cache/k HTTP/1.0", body=BODY), Say(400, "body-required", closes=True)), given=HIT)
+    yield case("X19", "close", step(http_get(b"Connection: close"), closing), given=HIT)
+    yield case("X19", "close-and-more", step(Wire(
+        http_get(b"Connection: close").data + INNER), closing), given=HIT)
+    piece = b"10000\r\n" + b"x" * 65536 + b"\r\n"
+    yield case("X19", "chunked-3-mib", step(http_put(
+        b"Transfer-Encoding: chunked", body=piece * 48 + b"0\r\n\r\n"), server_closes(413)),
+        given=HIT)
+    yield case("X19", "chunked-1-mib", step(http(
+        b"PUT /raw/k HTTP/1.1", b"Transfer-Encoding: chunked", body=piece * 16 + b"0\r\n\r\n"),
+        ok()), stored={b"k": ANY})
+
+
+def documents() -> Rows:
+    """X20: conditions and bodies where there is no entry."""
+    for target in (b"/keys", b"/"):
+        for field in ((b"If-None-Match", b"garbage"), (b"If-None-Match", b"*"),
+                      (b"If-Match", b'"x"'), (b"Range", b"bytes=0-1")):
+            yield case("X20", f"{target.decode()}-{field[0].decode()}-{field[1].decode()}",
+                       step(get(target, field), OK), given=HIT)
+    for target in (b"/docs", b"/openapi.json"):
+        for value, says in ((b"*", ok(status=304)), (b'"x"', OK), (b"garbage", BAD_CONDITION)):
+            yield case("X20", f"{target.decode()}-{value.decode()}", step(get(
+                target, (b"If-None-Match", value)), says), given=HIT)
+    yield case("X20", "counter-of-text", step(Ask(b"POST", b"/counters/k", [
+        (b"Content-Type", b"text/plain")], b"1"), problem(415, "unsupported-media-type")),
+        given=HIT)
+    yield case("X20", "delete-what-may-not-be", step(Ask(b"DELETE", b"/cache/k", [
+        (b"If-None-Match", b"*")]), FAILED), given=HIT)
+    yield case("X20", "options-with-a-body", step(Ask(b"OPTIONS", b"/cache/k", [JSON], BODY), ok(
+        status=204)), given=HIT)
+    yield case("X20", "options-of-no-key", step(Ask(b"OPTIONS", b"/cache/%C2%80"), ok(status=204)))
+
+
 CASES = [*request_lines(), *smuggling(), *names(), *values(), *groups(), *preferences(), *foreign(),
          *patches(), *counters(), *listings(), *other_routes(), *tags(), *contradictions(),
-         *codings()]
+         *codings(),
+         *versions(), *documents()]

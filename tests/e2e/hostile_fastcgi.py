@@ -134,13 +134,11 @@ def lying_lengths() -> Rows:
     """F8: lengths by which libfcgi would allocate (CVE-2025-23016)."""
     good = content(PUT)
     for data in (b"\xff\xff\xff\xff", b"\x01\xff\xff\xff\xff", b"\x7f", b"\xff" * 8 + b"X",
-                 b"\x01\xff",
-                 b"\x80", b"\x01", b"\x05\x05abc", b"\x80\x00\x00\x01\x80\x00\x00",
+                 b"\x01\xff\xff\xff\xffXY", b"\x01\xff\xff\xff\x00XY", b"\x01\xff", b"\x80",
+                 b"\x01", b"\x05\x05abc", b"\x80\x00\x00\x01\x80\x00\x00",
                  b"\xff\xff\xff\xfe\xff\xff\xff\xff", b"\x80\x01\x00\x00\x01", b"\x00\x05abc"):
-        yield case("F8", data.hex(), *(
-            raw(BEGIN + fcgi.stream(fcgi.PARAMS, params) + STDIN) for params in (data,
-                                                                                 good + data)),
-            given=HIT)
+        yield case("F8", data.hex(), *(raw(BEGIN + fcgi.stream(fcgi.PARAMS, params) + STDIN)
+                                       for params in (data, good + data)), given=HIT)
     # Longer than need be, and true.
     padded = b"".join(len(part).to_bytes(4, "big").replace(b"\0", b"\x80", 1)
                       for part in PUT[0]) + PUT[0][0] + PUT[0][1]

@@ -113,12 +113,12 @@ END_TEST
 
 START_TEST(operations_take_what_they_take_alone) {
     ck_assert_int_eq(
-        start(BATCH("{\"method\":\"PUT\",\"key\":\"a\",\"value\":\"/wA=\",\"encoding\":\"base64\","
-                    "\"content_type\":\"a/b\",\"ttl\":5},"
-                    "{\"method\":\"PUT\",\"key\":\"\\u00e9\\\"\",\"value\":1,\"tags\":[\"a\"]},"
-                    "{\"method\":\"GET\",\"key\":\"c\",\"if_none_match\":\"\\\"" ETAG_OF_1
-                    "\\\"\"},"
-                    "{\"method\":\"GET\",\"key\":\"d\",\"if_match\":\"\\\"x\\\"\"}")),
+        start(BATCH(
+            "{\"method\":\"\\u0050UT\",\"key\":\"a\",\"value\":\"/wA=\",\"encoding\":\"base64\","
+            "\"content_type\":\"a/b\",\"ttl\":5},"
+            "{\"method\":\"PUT\",\"key\":\"\\u00e9\\\"\",\"value\":1,\"tags\":[\"a\"]},"
+            "{\"method\":\"GET\",\"key\":\"c\",\"if_none_match\":\"\\\"" ETAG_OF_1 "\\\"\"},"
+            "{\"method\":\"GET\",\"key\":\"d\",\"if_match\":\"\\\"x\\\"\"}")),
         STEP_WAIT);
     turn("SET a \\0larder1 {\"type\":\"a/b\"}\\n\\xff\\0 EX 5\n"
          "EVALSHA tags 1 \\xfftag:a 3660000 #\n" PROBE("c") PROBE("d"),

@@ -89,6 +89,7 @@ static const struct {
     {"{\"key\":\"a\\/b\",\"value\":7,\"ttl\":null,\"timestamp\":0}", "7", DEFAULT_TTL},
     {"{\"timestamp\":{},\"key\":\"\\u0061/b\",\"value\":7}", "7", DEFAULT_TTL},
     {"{\"value\":\"/wA=\",\"encoding\":\"base64\",\"ttl\":3}", NULL, 3},
+    {"{\"value\":\"/wA=\",\"encoding\":\"\\u0062ase64\"}", NULL, DEFAULT_TTL},
     /* What says nothing. */
     {"{\"value\":\"YQ==\",\"encoding\":\"utf-8\"}", "\"YQ==\"", DEFAULT_TTL},
     {"{\"value\":7,\"encoding\":null,\"content_type\":null,\"content_encoding\":null,"
