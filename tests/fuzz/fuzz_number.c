@@ -135,6 +135,16 @@ static void check_cursor(struct slice text, const char *string) {
         need(slice_eq(keyscan_cursor(&scan), text.n == 0 ? SLICE("0") : text));
 }
 
+static void check_sum(struct slice rest) {
+    int64_t a = (int64_t)fuzz_word(&rest);
+    int64_t b = (int64_t)fuzz_word(&rest);
+    int64_t sum = -7;
+    __extension__ __int128 wanted = (__int128)a + b;
+    bool fits = wanted >= INT64_MIN && wanted <= INT64_MAX;
+    need(integer_add(a, b, &sum) == (fits ? OK : E_COUNTER_OVERFLOW));
+    need(sum == (fits ? (int64_t)wanted : -7));
+}
+
 static void check_digits(struct slice rest) {
     char digits[DECIMAL_MAX];
     char wanted[32];
@@ -154,6 +164,7 @@ void fuzz_number(struct slice input) {
     check_integer(input, string);
     check_cursor(input, string);
     check_digits(input);
+    check_sum(input);
     check_times(input);
     /* It is given JSON texts only. */
     bool outer_space = input.n > 0 && (reference_is_one_of(input.p[0], " \t\r\n") ||
