@@ -119,7 +119,8 @@ static void check_integer(struct slice text, const char *string) {
     need(v == (is_one ? wanted : -7));
     if (is_one) {
         char again[INTEGER_TEXT_MAX];
-        need(slice_eq((struct slice){again, integer_put(again, v)}, text));
+        size_t n = integer_put(again, v);
+        need(slice_eq((struct slice){again, n}, text));
     }
 }
 
@@ -150,7 +151,8 @@ static void check_digits(struct slice rest) {
     char wanted[32];
     uint64_t v = fuzz_word(&rest) >> fuzz_below(&rest, 64);
     (void)snprintf(wanted, sizeof(wanted), "%llu", (unsigned long long)v);
-    need(slice_eq((struct slice){digits, decimal_put(digits, v)}, slice_of(wanted)));
+    size_t n = decimal_put(digits, v);
+    need(slice_eq((struct slice){digits, n}, slice_of(wanted)));
 }
 
 void fuzz_number(struct slice input) {
