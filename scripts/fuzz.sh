@@ -114,7 +114,7 @@ tell_findings() {
     done
 }
 
-# keep TARGET: the smallest set of inputs that reaches all that was reached.
+# keep TARGET: the smallest set of inputs that reaches all that was reached; says how many.
 keep() {
     local target=$1 folders
     rm -rf "$DIR/kept/$target"
@@ -122,7 +122,7 @@ keep() {
     mapfile -t folders < <(inputs "$target")
     "$BIN/$target" -merge=1 -max_len="${LONGEST[$target]}" "$DIR/kept/$target" "${folders[@]}" \
         >"$RUN/fuzz-keep-$target.log" 2>&1
-    "$FUZZ/seeds.py" pack "$DIR/kept/$target" "$FUZZ/corpus/$target.txt" >/dev/null
+    "$FUZZ/seeds.py" pack "$DIR/kept/$target" "$FUZZ/corpus/$target.txt"
 }
 
 declare -A RUNNING=()
@@ -173,8 +173,8 @@ trap on_interrupt INT TERM
 if [ -n "${KEEP:-}" ]; then
     say ""
     for target in "${targets[@]}"; do
-        step "corpus of $target" "$RUN/fuzz-keep.log" true
-        keep "$target"
+        column "corpus of $target"
+        say "$(keep "$target") inputs"
     done
 fi
 tell_findings

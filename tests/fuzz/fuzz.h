@@ -55,7 +55,7 @@ static inline uint64_t fuzz_word(struct slice *rest) {
 static inline struct slice fuzz_part(struct slice *rest, char mark) {
     if (rest->n == 0)
         return (struct slice){"", 0};
-    const char *end = memchr(rest->p, mark, rest->n);
+    const char *end = memchr(rest->p, (unsigned char)mark, rest->n);
     struct slice part = {rest->p, end != NULL ? (size_t)(end - rest->p) : rest->n};
     size_t used = end != NULL ? part.n + 1 : part.n;
     *rest = (struct slice){rest->p + used, rest->n - used};

@@ -17,7 +17,9 @@ struct text {
 };
 
 static char next(struct text t) {
-    return t.p < t.end ? *t.p : '\0';
+    if (t.p == t.end)
+        return '\0';
+    return *t.p;
 }
 
 static bool is_digit(char c) {

@@ -2,17 +2,18 @@
  * A request through router and handler, with a Redis that says whatever the input has it say. The
  * answer must be one that any client can read.
  *
- * An input is parts with 0xFF between them, a byte that UTF-8 doesn't have: the method's number and
- * the target, six header fields, the body, then what Redis says to one command after the other, in
- * short: "$text" a string, "+text" a status, "-text" an error, ":5" an integer, "_" nil, "[2$a$b"
- * an array whose elements end at a newline, "=..." these bytes and no others, "!" it hangs up. What
- * isn't there is nil.
+ * An input is parts with 0xFF between them, a byte that UTF-8 doesn't have: the method's number
+ * (and 64, if Redis is away) and the target, six header fields, the body, then what Redis says to
+ * one command after the other, in short: "$text" a string, "+text" a status, "-text" an error, ":5"
+ * an integer, "_" nil, "[2$a$b" an array whose elements end at a newline, "=..." these bytes and no
+ * others, "!" it hangs up. What isn't there is nil.
  */
 #include <sys/epoll.h>
 
 #include "answer.h"
 #include "base/clock.h"
 #include "base/jsontext.h"
+#include "base/scan.h"
 #include "fuzz.h"
 #include "house.h"
 #include "http/response.h"
@@ -53,7 +54,8 @@ static void put_inner_array(struct slice text) {
 static void put_line(char type, struct slice text) {
     buf_put_char(&reply, type);
     for (size_t i = 0; i < text.n; i++)
-        buf_put_char(&reply, text.p[i] == '\r' || text.p[i] == '\n' ? '?' : text.p[i]);
+        if (text.p[i] != '\r' && text.p[i] != '\n')
+            buf_put_char(&reply, text.p[i]);
     buf_puts(&reply, "\r\n");
 }
 
@@ -64,8 +66,7 @@ static void put_integer(struct slice text) {
 }
 
 static void put_element(struct slice text) {
-    char kind = text.n > 0 ? text.p[0] : '_';
-    (void)fuzz_byte(&text);
+    unsigned kind = fuzz_byte(&text);
     switch (kind) {
     case '$':
         buf_printf(&reply, "$%zu\r\n", text.n);
@@ -74,7 +75,7 @@ static void put_element(struct slice text) {
         break;
     case '+':
     case '-':
-        put_line(kind, text);
+        put_line((char)kind, text);
         break;
     case ':':
         put_integer(text);
@@ -91,6 +92,15 @@ static void put_element(struct slice text) {
 static void hang_up(void) {
     house_hang_up(house);
     store_on_event(house->service.store, EPOLLIN | EPOLLRDHUP | EPOLLHUP, house->service.now);
+}
+
+/* For so long that everybody knows. */
+static void stay_away(void) {
+    hang_up();
+    for (int i = 0; i < 8; i++) {
+        house->service.now += 500 * NS_PER_MS;
+        store_tick(house->service.store, house->service.now);
+    }
 }
 
 /* Answers the commands that have come. */
@@ -139,7 +149,10 @@ static enum step start(struct slice *input) {
                                           "DELETE", "OPTIONS", "FOO", ""};
     static char length[24];
     struct request_params params = {0};
-    params.method = slice_of(methods[fuzz_below(input, 9)]);
+    unsigned how = fuzz_byte(input);
+    params.method = slice_of(methods[how % 64 % 9]);
+    if ((how & 64) != 0)
+        stay_away();
     params.target = fuzz_part(input, '\xff');
     struct slice *fields[] = {&params.content_type,    &params.content_encoding,
                               &params.fields.if_match, &params.fields.if_none_match,
@@ -163,10 +176,12 @@ static void check_answer(void) {
     text.n = 0;
     response_put_head(response, &text);
     if (!head_only) {
-        buf_put(&text, response->body.p, response->splice_at);
+        struct slice rest = buf_slice(&response->body);
+        size_t before = response->splice.n > 0 ? response->splice_at : rest.n;
+        need(before <= rest.n);
+        buf_put_slice(&text, scan_bytes(&rest, before));
         buf_put_slice(&text, response->splice);
-        buf_put(&text, response->body.p + response->splice_at,
-                response->body.n - response->splice_at);
+        buf_put_slice(&text, rest);
     }
     need(!buf_failed(&text) && !buf_failed(&response->body));
     struct answer answer = answer_check(buf_slice(&text), head_only);

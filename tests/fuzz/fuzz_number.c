@@ -119,7 +119,8 @@ static void check_integer(struct slice text, const char *string) {
     need(v == (is_one ? wanted : -7));
     if (is_one) {
         char again[INTEGER_TEXT_MAX];
-        need(slice_eq((struct slice){again, integer_put(again, v)}, text));
+        size_t n = integer_put(again, v);
+        need(slice_eq((struct slice){again, n}, text));
     }
 }
 
@@ -135,12 +136,23 @@ static void check_cursor(struct slice text, const char *string) {
         need(slice_eq(keyscan_cursor(&scan), text.n == 0 ? SLICE("0") : text));
 }
 
+static void check_sum(struct slice rest) {
+    int64_t a = (int64_t)fuzz_word(&rest);
+    int64_t b = (int64_t)fuzz_word(&rest);
+    int64_t sum = -7;
+    __extension__ __int128 wanted = (__int128)a + b;
+    bool fits = wanted >= INT64_MIN && wanted <= INT64_MAX;
+    need(integer_add(a, b, &sum) == (fits ? OK : E_COUNTER_OVERFLOW));
+    need(sum == (fits ? (int64_t)wanted : -7));
+}
+
 static void check_digits(struct slice rest) {
     char digits[DECIMAL_MAX];
     char wanted[32];
     uint64_t v = fuzz_word(&rest) >> fuzz_below(&rest, 64);
     (void)snprintf(wanted, sizeof(wanted), "%llu", (unsigned long long)v);
-    need(slice_eq((struct slice){digits, decimal_put(digits, v)}, slice_of(wanted)));
+    size_t n = decimal_put(digits, v);
+    need(slice_eq((struct slice){digits, n}, slice_of(wanted)));
 }
 
 void fuzz_number(struct slice input) {
@@ -154,6 +166,7 @@ void fuzz_number(struct slice input) {
     check_integer(input, string);
     check_cursor(input, string);
     check_digits(input);
+    check_sum(input);
     check_times(input);
     /* It is given JSON texts only. */
     bool outer_space = input.n > 0 && (reference_is_one_of(input.p[0], " \t\r\n") ||

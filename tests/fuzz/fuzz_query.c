@@ -27,8 +27,10 @@ static size_t split(struct slice query, struct pair *pairs) {
 static bool decode(struct slice raw, char *out, struct slice *text) {
     size_t n = 0;
     for (size_t i = 0; i < raw.n; i++) {
-        char c = raw.p[i] == '+' ? ' ' : raw.p[i];
-        if (c == '%') {
+        char c = raw.p[i];
+        if (c == '+') {
+            c = ' ';
+        } else if (c == '%') {
             int high = i + 2 < raw.n ? reference_hex(raw.p[i + 1]) : -1;
             int low = i + 2 < raw.n ? reference_hex(raw.p[i + 2]) : -1;
             if (high < 0 || low < 0)

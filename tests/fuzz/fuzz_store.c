@@ -69,22 +69,27 @@ static void take_back(void) {
 /* --- Redis -------------------------------------------------------------------------------------
  */
 
-static void hear(void) {
+/* The commands that have come. */
+static void note_commands(void) {
     struct slice words[WORDS_MAX];
     size_t n;
-    house_listen(house);
     while ((n = house_command(house, words, WORDS_MAX)) > 0) {
         if (greets)
             continue;
         unsigned number = 0;
         if (n == 2)
-            (void)sscanf(words[1].p, "%u", &number);
+            number = (unsigned)strtoul(words[1].p, NULL, 10);
         struct asked *a = owner_of(number);
         if (a != NULL && n == 2)
             a->arrived++;
         need(answer_last - answer_first < QUEUE_MAX);
         answers[answer_last++ % QUEUE_MAX] = n == 2 ? number : 0; /* 0: a PING */
     }
+}
+
+static void hear(void) {
+    house_listen(house);
+    note_commands();
 }
 
 static void say(struct slice bytes) {
@@ -132,12 +137,13 @@ static void greet(void) {
     answer_first = answer_last = 0;
 }
 
-/* An answer too many, when nothing that was asked is unanswered: the connection must end. */
+/* An answer too many, when nothing that was asked is unanswered: the connection must end, and not
+ * be taken for the answer to what is about to be asked. */
 static void say_too_much(void) {
-    hear();
+    house_read(house);
+    note_commands();
     if (house->peer < 0 || greets || lied || answer_first != answer_last ||
-        !store_get_status(house->service.store).ready ||
-        store_unsent_bytes(house->service.store) > 0)
+        !store_get_status(house->service.store).ready)
         return;
     say(SLICE(":4294967295\r\n"));
     need(!store_get_status(house->service.store).ready);
@@ -210,7 +216,7 @@ static void act(struct slice *input) {
         tick(1);
         break;
     case 6:
-        tick(fuzz_byte(input) * 4);
+        tick((int64_t)fuzz_byte(input) * 4);
         break;
     case 7:
         hang_up();

@@ -106,6 +106,10 @@ void house_hang_up(struct house *house) {
 
 void house_listen(struct house *house) {
     store_flush(house->service.store, house->service.now);
+    house_read(house);
+}
+
+void house_read(struct house *house) {
     ssize_t n = 1;
     while (house->peer >= 0 && n > 0) {
         need(buf_reserve(&house->said, READ_BYTES));
@@ -125,14 +129,9 @@ bool house_say(struct house *house, struct slice bytes) {
     return true;
 }
 
-void house_connect(struct house *house) {
-    struct store *store = house->service.store;
-    if (house->peer >= 0 && store_get_status(store).ready)
-        return;
-    house_renew(house);
-    store = house->service.store;
-    store_tick(store, house->service.now);
-    need(house_accept(house));
+bool house_welcome(struct house *house) {
+    if (!house_accept(house))
+        return false;
     house_listen(house);
     house->said.n = 0;
     const char *policy = house->config.key_prefix[0] == '\0' ? "+OK\r\n" : "";
@@ -140,7 +139,16 @@ void house_connect(struct house *house) {
     need(house_say(house, slice_of(policy)));
     for (int i = 0; i < SCRIPT_COUNT; i++)
         need(house_say(house, SLICE("$40\r\n0123456789abcdef0123456789abcdef01234567\r\n")));
-    need(store_get_status(store).ready);
+    need(store_get_status(house->service.store).ready);
+    return true;
+}
+
+void house_connect(struct house *house) {
+    if (house->peer >= 0 && store_get_status(house->service.store).ready)
+        return;
+    house_renew(house);
+    store_tick(house->service.store, house->service.now);
+    need(house_welcome(house));
 }
 
 /* "<type><number>\r\n"; false if it is not whole. */

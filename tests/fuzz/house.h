@@ -29,12 +29,16 @@ void house_renew(struct house *house);
 /* Sees to it that the store is connected, with its handshake over. */
 void house_connect(struct house *house);
 
+/* Takes the connection that the store has just made, if it has, and answers its handshake. */
+bool house_welcome(struct house *house);
+
 /* Redis's end of a connection that the store has just made, if it has. */
 bool house_accept(struct house *house);
 void house_hang_up(struct house *house);
 
-/* Lets the store write, and reads it. */
+/* Lets the store write, and reads it; and reads what it has written before. */
 void house_listen(struct house *house);
+void house_read(struct house *house);
 
 /* Redis says this, and the store reads it; false if the store has hung up. */
 bool house_say(struct house *house, struct slice bytes);

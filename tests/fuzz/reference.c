@@ -86,7 +86,9 @@ struct reading {
 static bool value(struct reading *r);
 
 static char look(const struct reading *r) {
-    return r->n > 0 ? r->p[0] : '\0';
+    if (r->n == 0)
+        return '\0';
+    return r->p[0];
 }
 
 static bool take(struct reading *r, char c) {
