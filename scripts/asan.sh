@@ -1,27 +1,15 @@
 #!/usr/bin/env bash
-# asan.sh [MAKE ARGUMENTS]: builds with AddressSanitizer and UBSan and runs the
-# checks (or the targets given), in build-asan/. The sources there are what
-# `make dist` would ship: automake refuses a second build directory next to a
-# configured tree.
+# asan.sh [MAKE ARGUMENTS]: builds with AddressSanitizer and UBSan in build-asan/
+# and runs the checks there, or makes the targets given: "asan.sh all" only builds.
+# BUILDDIR=build-asan has other tests use that larderd.
 set -euo pipefail
 # shellcheck source=scripts/lib.sh
 source "$(dirname "${BASH_SOURCE[0]}")/lib.sh"
 # shellcheck source=scripts/build.sh
 source "$TOP/scripts/build.sh"
 
-dir=$TOP/build-asan
 trap on_interrupt INT TERM
-
-build_tree configure
-mkdir -p "$dir/obj"
-cd "$TOP"
-step "copy of the sources" "$RUN/asan-sources.log" \
-    make --no-print-directory -f Makefile distdir distdir=build-asan/src
-cd "$dir/obj"
-[ -e Makefile ] ||
-    step "configure (sanitizers)" "$RUN/asan-configure.log" \
-        ../src/configure --enable-asan --enable-ubsan --enable-werror
-step "make -j$(nproc) (sanitizers)" "$RUN/asan-make.log" make -j"$(nproc)"
+build_beside asan sanitizers --enable-asan --enable-ubsan --enable-werror
 
 # A finding ends the program with a status that no test expects.
 export ASAN_OPTIONS=${ASAN_OPTIONS:-detect_leaks=1:exitcode=99}

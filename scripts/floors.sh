@@ -50,7 +50,7 @@ done
 
 while read -r file; do
     grep -q "$file" Makefile.am || fault "$file is not in Makefile.am"
-done < <(find src tests/unit -name '*.[ch]' -o -name '*.def' | sort)
+done < <(find src tests/unit tests/fuzz -name '*.[ch]' -o -name '*.def' | sort)
 
 if ((faults > 0)); then
     echo "floors: $faults faults" >&2

@@ -109,5 +109,7 @@ int main(int argc, char **argv) {
     case CONFIG_RUN:
         break;
     }
-    return run(&config, argc, argv);
+    int status = run(&config, argc, argv);
+    log_close();
+    return status;
 }

@@ -51,16 +51,21 @@ static void start_items(struct batch *batch, struct op_context *context, size_t 
 }
 
 /* Entries come no more than one answer, or memory, may hold, and large ones a few at a time. */
-static bool may_ask(struct batch *batch, struct item *item, const struct arena *arena,
-                    size_t *large) {
+static bool may_ask(struct request *r, struct batch *batch, struct item *item, size_t *large) {
     if (!op_asks_for_entry(&item->op))
         return true;
-    bool too_much = arena->bytes - batch->bytes > KEPT_BYTES;
+    bool too_much = r->arena.bytes - batch->bytes > KEPT_BYTES;
     if (too_much || (batch->full && item->op.kind == OP_READ)) {
         batch_finish_item(batch, item, item->op.tries > 0 ? E_CONTENTION : E_BATCH_TOO_LARGE);
         return false;
     }
-    return item->op.probes || (*large)++ < ROUND_LARGE;
+    if (item->op.probes)
+        return true;
+    if (!request_claim(r, SHARE_LARGE)) {
+        batch->blocked = true;
+        return false;
+    }
+    return (*large)++ < ROUND_LARGE;
 }
 
 static size_t count_running(struct batch *batch) {
@@ -72,12 +77,13 @@ static size_t count_running(struct batch *batch) {
     return running;
 }
 
-static size_t append_items(struct batch *batch, struct op_context *context) {
+static size_t append_items(struct request *r, struct batch *batch, struct op_context *context) {
     size_t large = 0;
     size_t asked = 0;
+    batch->blocked = false;
     for (size_t i = batch->first; i < batch->started; i++) {
         struct item *item = &batch->items[i];
-        item->asked = item->state == ITEM_RUNNING && may_ask(batch, item, context->arena, &large);
+        item->asked = item->state == ITEM_RUNNING && may_ask(r, batch, item, &large);
         if (!item->asked)
             continue;
         op_append(&item->op, context);
@@ -116,7 +122,9 @@ static enum step ask(struct request *r, struct batch *batch) {
         enum error e = single_begin(r);
         if (e != OK)
             return fail_rest(r, batch, e, true);
-        asked = append_items(batch, &context);
+        asked = append_items(r, batch, &context);
+        if (asked == 0 && batch->blocked)
+            return STEP_HOLD;
     }
     return single_commit(r);
 }
@@ -133,14 +141,34 @@ static bool fits(struct batch *batch, const struct op *op) {
     return true;
 }
 
+/* The reply to item `at` made no sense. What came in the same round, before it or after it, may be
+ * anybody's: none of it is believed. */
+static void doubt_round(struct request *r, struct batch *batch, size_t at) {
+    store_distrust(r->service->store, r->service->now);
+    for (size_t i = batch->first; i < batch->started; i++) {
+        struct item *item = &batch->items[i];
+        if (!item->asked)
+            continue;
+        /* Before it, those that are not done are about to take another step. */
+        bool sent = i >= at || item->state == ITEM_DONE;
+        item->op.outcome_unknown = op_may_have_written(&item->op, sent);
+        item->op.error = E_BACKEND_ERROR;
+        item->detail = NULL;
+        if (item->state != ITEM_DONE)
+            batch_finish_item(batch, item, E_BACKEND_ERROR);
+    }
+}
+
 static void take_items(struct request *r, struct batch *batch, struct op_context *context) {
     const struct reply *next = replies_get(&r->call.replies, 0);
     for (size_t i = batch->first; i < batch->started; i++) {
         struct item *item = &batch->items[i];
         if (!item->asked || !op_take(&item->op, context, next, &next))
             continue;
-        if (item->op.distrust)
-            store_distrust(r->service->store, r->service->now);
+        if (item->op.distrust) {
+            doubt_round(r, batch, i);
+            return;
+        }
         /* Values that are found stay where they are until the answer is written. */
         if (item->op.kind == OP_READ && item->op.error == OK)
             context->keep_replies = true;
@@ -166,6 +194,10 @@ enum step batch_plan(struct request *r) {
 enum step batch_finish(struct request *r) {
     struct batch *batch = r->job;
     struct op_context context = single_context(r);
+    if (batch->blocked) {
+        batch->blocked = false;
+        return ask(r, batch);
+    }
     if (r->call.error != OK)
         return fail_rest(r, batch, r->call.error, r->call.outcome_known);
     if (arena_failed(&r->arena))

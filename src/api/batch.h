@@ -34,6 +34,7 @@ struct batch {
     size_t done;
     size_t results; /* bytes of the values that were read */
     bool full;      /* one more did not fit */
+    bool blocked;   /* the large ones wait for SHARE_LARGE */
     size_t bytes;   /* that the arena held before anything was asked */
 };
 

@@ -45,12 +45,11 @@ static enum error read_condition(struct request *r, const struct envelope *envel
 
 static enum error read_method(const struct envelope *envelope, struct item *item,
                               struct envelope_fault *fault) {
-    struct slice method = envelope->text[ENVELOPE_METHOD];
-    if (slice_eq(method, SLICE("\"GET\""))) {
+    if (envelope_string_is(envelope, ENVELOPE_METHOD, SLICE("GET"))) {
         item->op.kind = OP_READ;
-    } else if (slice_eq(method, SLICE("\"PUT\""))) {
+    } else if (envelope_string_is(envelope, ENVELOPE_METHOD, SLICE("PUT"))) {
         item->op.kind = OP_WRITE;
-    } else if (slice_eq(method, SLICE("\"DELETE\""))) {
+    } else if (envelope_string_is(envelope, ENVELOPE_METHOD, SLICE("DELETE"))) {
         item->op.kind = OP_REMOVE;
     } else {
         (void)snprintf(fault->detail, sizeof(fault->detail),

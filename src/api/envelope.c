@@ -166,11 +166,16 @@ struct slice envelope_get_string(const struct envelope *envelope, enum envelope_
     return plain_string(envelope->text[member], arena, valid);
 }
 
+bool envelope_string_is(const struct envelope *envelope, enum envelope_member member,
+                        struct slice plain) {
+    struct slice text = envelope->text[member];
+    return is_string(text) && jsontext_string_is(unquoted(text), plain);
+}
+
 enum error envelope_check_key(const struct envelope *envelope, struct slice key) {
-    struct slice text = envelope->text[ENVELOPE_KEY];
-    if (text.n == 0)
+    if (envelope->text[ENVELOPE_KEY].n == 0)
         return OK;
-    return is_string(text) && jsontext_string_is(unquoted(text), key) ? OK : E_KEY_MISMATCH;
+    return envelope_string_is(envelope, ENVELOPE_KEY, key) ? OK : E_KEY_MISMATCH;
 }
 
 /* --- numbers --------------------------------------------------------------------------------- */
@@ -213,6 +218,17 @@ enum error envelope_get_integer(const struct envelope *envelope, enum envelope_m
 
 /* --- entries --------------------------------------------------------------------------------- */
 
+/* One of the tags is what the element says, which then need not be decoded: a document has room for
+ * a hundred thousand. */
+static bool is_listed(const struct entry_tag *tags, size_t count, struct slice element) {
+    if (!is_string(element))
+        return false;
+    for (size_t i = 0; i < count; i++)
+        if (jsontext_string_is(unquoted(element), tags[i].name))
+            return true;
+    return false;
+}
+
 static enum error get_tags(struct slice text, struct arena *arena, struct entry *entry,
                            struct envelope_fault *fault) {
     bool valid = true;
@@ -225,11 +241,10 @@ static enum error get_tags(struct slice text, struct arena *arena, struct entry 
     size_t count = 0;
     valid = text.p[0] == '[';
     while (valid && jsontext_next_element(&text, &element)) {
-        struct slice name = plain_string(element, arena, &valid);
-        valid = valid && entry_tag_is_valid(name);
-        if (!valid || entry_has_tag(tags, count, name))
+        if (is_listed(tags, count, element))
             continue;
-        valid = count < ENTRY_TAGS_MAX;
+        struct slice name = plain_string(element, arena, &valid);
+        valid = valid && entry_tag_is_valid(name) && count < ENTRY_TAGS_MAX;
         if (valid)
             tags[count++] = (struct entry_tag){.name = name};
     }
@@ -286,11 +301,11 @@ static enum error get_type(const struct envelope *envelope, struct arena *arena,
  */
 static enum error get_bytes(const struct envelope *envelope, struct arena *arena,
                             struct entry *entry, struct envelope_fault *fault) {
-    struct slice encoding = envelope->text[ENVELOPE_ENCODING];
     struct slice text = envelope->text[ENVELOPE_VALUE];
     bool typed = is_given(envelope->text[ENVELOPE_CONTENT_TYPE]);
-    bool base64 = slice_eq(encoding, SLICE("\"base64\""));
-    bool valid = base64 || !is_given(encoding) || slice_eq(encoding, SLICE("\"utf-8\""));
+    bool base64 = envelope_string_is(envelope, ENVELOPE_ENCODING, SLICE("base64"));
+    bool valid = base64 || !is_given(envelope->text[ENVELOPE_ENCODING]) ||
+                 envelope_string_is(envelope, ENVELOPE_ENCODING, SLICE("utf-8"));
     if (!typed && is_given(envelope->text[ENVELOPE_CONTENT_ENCODING])) {
         SAY(fault, "content_encoding goes with content_type: without one the value is not kept as "
                    "bytes that have a coding.");

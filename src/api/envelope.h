@@ -78,6 +78,10 @@ LARDER_MUST_CHECK enum error envelope_get_integer(const struct envelope *envelop
                                                   enum envelope_member member, int64_t fallback,
                                                   int64_t *value, struct envelope_fault *fault);
 
+/* A member is there, a string, and means exactly `plain`, whatever escapes it is spelled with. */
+bool envelope_string_is(const struct envelope *envelope, enum envelope_member member,
+                        struct slice plain);
+
 /* What a member that is a string means, in the arena or the text; *valid is false if it is none. */
 struct slice envelope_get_string(const struct envelope *envelope, enum envelope_member member,
                                  struct arena *arena, bool *valid);

@@ -33,6 +33,8 @@ static enum error read_limit(struct slice text, int64_t *limit) {
 }
 
 static enum step step_on(struct request *r, struct listing *listing) {
+    if (!request_claim(r, SHARE_LIST))
+        return STEP_HOLD;
     if (single_begin(r) != OK)
         return STEP_ANSWER;
     listing->steps++;
@@ -136,6 +138,8 @@ static enum step answer(struct request *r, const struct listing *listing) {
 enum step keys_finish(struct request *r) {
     struct listing *listing = r->job;
     const struct reply *names;
+    if (listing->steps == 0)
+        return step_on(r, listing);
     if (r->call.error != OK)
         return problem_call_failed(r);
     const struct reply *reply = replies_get(&r->call.replies, 0);

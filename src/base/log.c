@@ -9,6 +9,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/socket.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
@@ -24,17 +25,23 @@ const char *const log_level_words[] = {
     [LOG_LEVEL_DEBUG] = "debug", [LOG_LEVEL_DEBUG + 1] = NULL,
 };
 
-static struct {
+/* Where lines go. */
+struct place {
     int fd;
     bool regular; /* a file on a disk: always writable as far as poll knows */
+    bool socket;
     bool journal; /* systemd's: it knows the time, and wants the level as a number */
-    bool torn;    /* the last write ended inside a line */
+};
+
+static struct {
+    struct place place;
+    bool torn; /* the last write ended inside a line */
     enum log_level level;
     uint64_t dropped;
     uint64_t unsaid; /* dropped, and no line in the log says so yet */
     char role[ROLE_BYTES];
     char path[PATH_MAX]; /* empty: standard error */
-} sink = {.fd = STDERR_FILENO, .level = LOG_LEVEL_INFO, .role = "larderd"};
+} sink = {.place = {.fd = STDERR_FILENO}, .level = LOG_LEVEL_INFO, .role = "larderd"};
 
 /* JOURNAL_STREAM is "device:inode" of the stream that systemd made for the output of a service. */
 static bool is_journal(const struct stat *st) {
@@ -45,28 +52,37 @@ static bool is_journal(const struct stat *st) {
     return text != NULL && n > 0 && strcmp(text, expected) == 0;
 }
 
-static enum error open_sink(const char *path, int *fd, bool *regular, bool *journal) {
-    *fd = STDERR_FILENO;
+/* A pipe that others write to as well may be full by the time that poll has said it is not, and
+ * they may want to wait for its reader. An open file of our own does not, and leaves theirs alone.
+ */
+static int open_own_end(void) {
+    int fd = open("/proc/self/fd/2", O_WRONLY | O_APPEND | O_CLOEXEC | O_NOCTTY | O_NONBLOCK);
+    return fd >= 0 ? fd : STDERR_FILENO;
+}
+
+static enum error open_sink(const char *path, struct place *place) {
+    *place = (struct place){.fd = STDERR_FILENO};
     if (*path != '\0') {
         /* O_NONBLOCK: a FIFO that nobody reads is an error, and never waited for. */
         int flags = O_WRONLY | O_APPEND | O_CREAT | O_CLOEXEC | O_NOCTTY | O_NONBLOCK;
-        *fd = open(path, flags, LOG_MODE);
-        if (*fd < 0)
+        place->fd = open(path, flags, LOG_MODE);
+        if (place->fd < 0)
             return E_SYSTEM;
     }
     struct stat st;
-    bool known = fstat(*fd, &st) == 0;
-    *regular = known && S_ISREG(st.st_mode);
-    *journal = known && *fd == STDERR_FILENO && is_journal(&st);
+    bool known = fstat(place->fd, &st) == 0;
+    place->regular = known && S_ISREG(st.st_mode);
+    place->socket = known && S_ISSOCK(st.st_mode);
+    place->journal = known && place->fd == STDERR_FILENO && is_journal(&st);
+    if (known && S_ISFIFO(st.st_mode) && place->fd == STDERR_FILENO)
+        place->fd = open_own_end();
     return OK;
 }
 
-static void use_sink(int fd, bool regular, bool journal) {
-    if (sink.fd != STDERR_FILENO)
-        close(sink.fd);
-    sink.fd = fd;
-    sink.regular = regular;
-    sink.journal = journal;
+static void use_sink(struct place place) {
+    if (sink.place.fd != STDERR_FILENO)
+        close(sink.place.fd);
+    sink.place = place;
     sink.torn = false;
 }
 
@@ -76,28 +92,29 @@ enum error log_open(const char *path, enum log_level level) {
         errno = ENAMETOOLONG;
         return E_SYSTEM;
     }
-    int fd;
-    bool regular;
-    bool journal;
-    enum error e = open_sink(path, &fd, &regular, &journal);
+    struct place place;
+    enum error e = open_sink(path, &place);
     if (e != OK)
         return e;
-    use_sink(fd, regular, journal);
+    use_sink(place);
     sink.level = level;
     memmove(sink.path, path, length + 1);
     return OK;
 }
 
 void log_reopen(void) {
-    int fd;
-    bool regular;
-    bool journal;
+    struct place place;
     if (sink.path[0] == '\0')
         return;
-    if (open_sink(sink.path, &fd, &regular, &journal) != OK)
+    if (open_sink(sink.path, &place) != OK)
         log_error("cannot open the log file %s again, so the old one stays: %m", sink.path);
     else
-        use_sink(fd, regular, journal);
+        use_sink(place);
+}
+
+void log_close(void) {
+    use_sink((struct place){.fd = STDERR_FILENO});
+    sink.path[0] = '\0';
 }
 
 void log_set_role(const char *role) {
@@ -116,9 +133,9 @@ uint64_t log_dropped(void) {
 /* A write to a pipe or a socket whose reader is gone would raise SIGPIPE: such a one isn't
  * writable either. */
 static bool writable(void) {
-    if (sink.regular)
+    if (sink.place.regular)
         return true;
-    struct pollfd p = {.fd = sink.fd, .events = POLLOUT};
+    struct pollfd p = {.fd = sink.place.fd, .events = POLLOUT};
     return poll(&p, 1, 0) == 1 && p.revents == POLLOUT;
 }
 
@@ -129,7 +146,9 @@ static bool write_line(const char *line, size_t n) {
     size_t skip = sink.torn ? 0 : 1;
     ssize_t written;
     do
-        written = write(sink.fd, line + skip, n - skip);
+        written = sink.place.socket
+                      ? send(sink.place.fd, line + skip, n - skip, MSG_DONTWAIT | MSG_NOSIGNAL)
+                      : write(sink.place.fd, line + skip, n - skip);
     while (written < 0 && errno == EINTR);
     if (written < 0)
         return false;
@@ -145,7 +164,7 @@ static size_t put_start(char out[CLOCK_TIMESTAMP_BYTES + 1], enum log_level leve
         [LOG_LEVEL_INFO] = "<6>",
         [LOG_LEVEL_DEBUG] = "<7>",
     };
-    if (sink.journal) {
+    if (sink.place.journal) {
         memcpy(out, priorities[level], 3);
         return 3;
     }

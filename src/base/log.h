@@ -27,6 +27,9 @@ LARDER_MUST_CHECK enum error log_open(const char *path, enum log_level level);
 /* Opens the same path again (logrotate renamed it); keeps the old one if that fails. */
 void log_reopen(void);
 
+/* Closes the log file at a process's end. What is said after that goes to standard error. */
+void log_close(void);
+
 /* "larderd", "worker 3": up to 31 bytes, copied. A forked child sets its own, and with that counts
  * dropped lines from 0. */
 void log_set_role(const char *role);

@@ -67,6 +67,8 @@ struct segment {
     _Alignas(64) struct resolved_address address;
     _Atomic uint32_t resolve_wanted; /* a worker could not connect: look the name up again */
     _Atomic uint32_t policy_refused; /* Redis refused CONFIG SET at the last connect */
+    _Atomic uint32_t reload_refused; /* the last reload was: an older configuration serves on */
+    _Atomic int64_t short_since; /* there are fewer workers than wanted since; 0: there aren't */
 
     _Alignas(64) struct census_state census;
 

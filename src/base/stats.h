@@ -40,6 +40,16 @@ enum {
 
 enum worker_state { WORKER_NONE, WORKER_STARTING, WORKER_READY, WORKER_RETIRING, WORKER_STATES };
 
+/* What a worker is doing: what is left to say of one that does nothing else any more. */
+enum worker_phase {
+    WORKER_WAITS,    /* for events */
+    WORKER_READS,    /* what came: events, Redis's replies, a request and its decoding */
+    WORKER_STARTS,   /* a request: its handler's plan */
+    WORKER_FINISHES, /* one whose replies are there, and writes its answer */
+    WORKER_SENDS,    /* commands to Redis; what is due by time */
+    WORKER_PHASES
+};
+
 typedef _Atomic uint64_t stat_counter;
 
 struct stats_row {
@@ -49,7 +59,8 @@ struct stats_row {
     _Atomic uint32_t generation;  /* of the configuration */
     _Atomic uint32_t connections; /* FastCGI connections open */
     _Atomic uint32_t in_flight;   /* requests between being taken and being answered */
-    _Atomic uint32_t route;       /* last one taken: what an obituary names */
+    _Atomic uint32_t route;       /* of the request it works on, or did last */
+    _Atomic uint32_t phase;       /* enum worker_phase */
     _Atomic uint32_t redis_ready; /* 1 while its connection to Redis is usable */
     _Atomic uint32_t served;      /* 1 once this process has answered a request */
     _Atomic uint32_t listening;   /* 1 while it takes connections */

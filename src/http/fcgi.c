@@ -101,7 +101,7 @@ static const struct wanted {
     PARAM("HTTP_CONTENT_TYPE", "Content-Type", content_type_field, false),
     PARAM("HTTP_CACHE_GROUPS", "Cache-Groups", fields.cache_groups, true),
     PARAM("HTTP_IF_NONE_MATCH", "If-None-Match", fields.if_none_match, false),
-    PARAM("HTTP_CONTENT_ENCODING", "Content-Encoding", content_encoding, false),
+    PARAM("HTTP_CONTENT_ENCODING", "Content-Encoding", content_encoding, true),
 #undef PARAM
 };
 

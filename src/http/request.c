@@ -10,20 +10,49 @@ void request_init(struct request *r, struct service *service) {
     key_set_prefix(&r->key, slice_of(service->config->key_prefix));
 }
 
+static const uint8_t shares[SHARES] = {[SHARE_LARGE] = 1, [SHARE_SWEEP] = 4, [SHARE_LIST] = 8};
+
+bool request_may_claim(const struct service *service, enum share share) {
+    return share == SHARE_REDIS ? !service->busy : service->shares[share] < shares[share];
+}
+
+bool request_claim(struct request *r, enum share share) {
+    if (r->share == share)
+        return true;
+    r->awaits = share;
+    if (!request_may_claim(r->service, share))
+        return false;
+    r->service->shares[share]++;
+    r->share = share;
+    return true;
+}
+
+static void give_back(struct request *r) {
+    if (r->share != SHARE_NONE)
+        r->service->shares[r->share]--;
+    r->share = SHARE_NONE;
+}
+
 void request_fini(struct request *r) {
+    give_back(r);
     call_fini(&r->call);
     response_fini(&r->response);
     arena_fini(&r->arena);
 }
 
-void request_reset(struct request *r) {
+void request_release(struct request *r) {
     call_release(&r->call);
     response_reset(&r->response);
     arena_reset(&r->arena);
+}
+
+void request_reset(struct request *r) {
+    give_back(r);
+    request_release(r);
     r->route = NULL;
     r->path = r->query = r->content_type = r->content_encoding = (struct slice){0};
     r->body = (struct slice){0};
-    r->has_query = r->body_too_large = r->peer_gone = false;
+    r->has_query = r->body_too_large = r->peer_gone = r->planned = false;
     r->key.n = 0;
     r->job = NULL;
 }
@@ -100,6 +129,20 @@ static enum step refuse_method(struct request *r) {
     return step;
 }
 
+/* What the master can say of this worker if nothing more comes of it. */
+static void note(const struct request *r, enum worker_phase phase) {
+    struct stats_row *row = r->service->row;
+    atomic_store_explicit(&row->route, (uint32_t)(r->route - r->service->routes->rows),
+                          memory_order_relaxed);
+    atomic_store_explicit(&row->phase, (uint32_t)phase, memory_order_relaxed);
+}
+
+static enum step plan(struct request *r) {
+    r->planned = true;
+    note(r, WORKER_STARTS);
+    return r->route->plan(r);
+}
+
 static enum step route_request(struct request *r) {
     struct slice tail;
     if (r->method == METHOD_OPTIONS)
@@ -126,7 +169,11 @@ static enum step route_request(struct request *r) {
         return problem(
             r, E_PRECONDITION_FAILED,
             "If-Match is about one entry, and this request is not; nothing was changed.");
-    return r->route->plan(r);
+    if (r->service->busy && r->route->finish != NULL) {
+        r->awaits = SHARE_REDIS;
+        return STEP_HOLD;
+    }
+    return plan(r);
 }
 
 enum step request_start(struct request *r, const struct request_params *params, struct slice body,
@@ -149,5 +196,8 @@ enum step request_start(struct request *r, const struct request_params *params, 
 }
 
 enum step request_continue(struct request *r) {
+    if (!r->planned)
+        return plan(r);
+    note(r, WORKER_FINISHES);
     return r->route->finish(r);
 }

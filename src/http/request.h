@@ -18,6 +18,18 @@
 #include "http/route.h"
 #include "redis/store.h"
 
+/* What only so many of a worker's requests may have at a time, lest a few giants take its memory
+ * and everybody's time. The others wait for it, first come, first served. */
+enum share {
+    SHARE_NONE,
+    SHARE_REDIS, /* Redis has enough to do: whatever needs it waits, before it is planned */
+    SHARE_LARGE, /* the values of a batch that are large: up to 32 MiB, and the answer made of them
+                  */
+    SHARE_SWEEP, /* a walk through all names in Redis */
+    SHARE_LIST,  /* a part of such a walk */
+    SHARES
+};
+
 /* What every handler of a worker may look at. */
 struct service {
     const struct config *config;
@@ -29,8 +41,10 @@ struct service {
     int64_t started_real; /* clock_realtime */
     struct store *store;
     const struct route_table *routes;
-    struct turns turns; /* among this worker's operations */
-    int64_t now;        /* clock_monotonic, read once a turn */
+    struct turns turns;     /* among this worker's operations */
+    int64_t now;            /* clock_monotonic, read once a turn */
+    bool busy;              /* nobody has SHARE_REDIS to give just now */
+    uint8_t shares[SHARES]; /* how many have it */
 };
 
 /* Header fields that only some handlers look at; p is NULL if absent. */
@@ -56,6 +70,9 @@ struct request {
     struct slice body;
     bool body_too_large; /* it was read to its end and thrown away */
     bool peer_gone;      /* nobody will read the answer: long work may stop */
+    bool planned;        /* its plan has run */
+    enum share share;    /* what it has, until the answer is sent */
+    enum share awaits;   /* with STEP_HOLD: what it waits for */
 
     struct key key;     /* when route->takes_key */
     struct op op;       /* what is done to that entry */
@@ -88,12 +105,22 @@ void request_fini(struct request *r);
 /* Empties it; buffers stay, up to a bound. */
 void request_reset(struct request *r);
 
+/* Gives back what the answer was made of, once it is encoded. */
+void request_release(struct request *r);
+
 /* Fills `r` from the parameters and body, routes it and runs its plan. STEP_ANSWER: the response is
  * filled, an error answer included. */
 enum step request_start(struct request *r, const struct request_params *params, struct slice body,
                         bool body_too_large);
 
-/* Runs its finish after the call came back. */
+/* Runs its finish after the call came back, or what comes next after a STEP_HOLD. */
 enum step request_continue(struct request *r);
+
+/* Whether the request now has the share, or had it already: it keeps it until its answer is sent.
+ * False: to return STEP_HOLD for it, or to go on without. */
+bool request_claim(struct request *r, enum share share);
+
+/* Whether request_claim would give it. */
+bool request_may_claim(const struct service *service, enum share share);
 
 #endif

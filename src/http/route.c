@@ -22,7 +22,7 @@ enum method method_parse(struct slice text) {
     return METHOD_OTHER;
 }
 
-static struct slice method_name(enum method method) {
+struct slice method_name(enum method method) {
     for (size_t i = 0; i < METHOD_NAMES; i++)
         if (methods[i].method == method)
             return methods[i].name;

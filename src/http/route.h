@@ -25,11 +25,13 @@ enum method {
 enum step {
     STEP_ANSWER, /* the response is filled in */
     STEP_WAIT,   /* a call was begun and appended to: come back with its replies */
+    STEP_HOLD,   /* something that only so many may have (request_claim): come back with it */
 };
 
 /*
  * plan    validates and either fills the response or begins request->call and appends commands
- * finish  gets the call back, complete or failed, and fills the response or begins it again
+ * finish  gets the call back, complete or failed, and fills the response or begins it again; after
+ *         a STEP_HOLD there was no call, and what was waited for can be claimed
  * Both are data in, data out: they see no socket, and never wait.
  */
 struct route {
@@ -61,5 +63,8 @@ struct buf;
 void route_put_allow(const struct route_table *table, struct slice path, struct buf *out);
 
 enum method method_parse(struct slice text);
+
+/* Its name; the empty slice for METHOD_OTHER. */
+struct slice method_name(enum method method);
 
 #endif

@@ -2,7 +2,9 @@
 #include "process/acceptor.h"
 
 #include <errno.h>
+#include <fcntl.h>
 #include <sys/epoll.h>
+#include <sys/resource.h>
 #include <sys/socket.h>
 #include <unistd.h>
 
@@ -12,12 +14,43 @@
 enum {
     STALE_HEARTBEAT_MS = 250,
     PAUSE_MS = 100,
-    SAME_LOG_S = 60,
+    SPARE_DESCRIPTORS = 8, /* Redis, the log when it is reopened, a connection passed on */
+    SAY_EVERY_S = 60,
     /* A connection that stays is taken alone, so that they are spread. Those that end with their
      * request are requests: taken together, they share a turn and a write to Redis. */
     ACCEPT_ONE_SHOTS = 8,
     ONE_SHOT_MS = 10,
 };
+
+void acceptor_limit(struct acceptor *a) {
+    struct rlimit limit;
+    /* The lowest that is free: there are hardly gaps below it. */
+    int next = fcntl(a->epoll, F_DUPFD_CLOEXEC, 0);
+    if (next >= 0)
+        (void)close(next);
+    rlim_t taken = (rlim_t)(next >= 0 ? next : 0) + SPARE_DESCRIPTORS;
+    a->most = 0;
+    if (getrlimit(RLIMIT_NOFILE, &limit) == 0 && limit.rlim_cur < UINT32_MAX)
+        a->most = limit.rlim_cur > taken ? (uint32_t)(limit.rlim_cur - taken) : 1;
+}
+
+static bool may_say(int64_t *said, int64_t now) {
+    if (*said != 0 && now - *said < SAY_EVERY_S * NS_PER_S)
+        return false;
+    *said = now;
+    return true;
+}
+
+static bool is_full(const struct acceptor *a, const struct round *round) {
+    return a->most != 0 && round->connections >= a->most;
+}
+
+static void say_full(struct acceptor *a, const struct round *round, int64_t now) {
+    if (may_say(&a->said_full, now))
+        log_warning("%u connections are open, as many as the limit of descriptors allows; others "
+                    "wait, raise it (ulimit -n, LimitNOFILE)",
+                    round->connections);
+}
 
 /* A heartbeat that is far ahead is as bad as an old one: nobody lives there, or damage would have
  * everybody wait for a worker that isn't there. */
@@ -81,7 +114,10 @@ static void hand_over(struct acceptor *a, uint32_t to) {
 }
 
 void acceptor_balance(struct acceptor *a, const struct round *round, int64_t now) {
-    if (now < a->pause_until) {
+    bool full = is_full(a, round);
+    if (full)
+        say_full(a, round, now);
+    if (full || now < a->pause_until) {
         acceptor_stop(a);
         return;
     }
@@ -99,10 +135,8 @@ static void turn_away(struct acceptor *a, struct round *round, int fd, uid_t uid
     int64_t now = round->service.now;
     stats_add(&round->service.row->counter[STAT_connections_refused], 1);
     (void)close(fd);
-    if (a->turned_away != 0 && now - a->turned_away < SAME_LOG_S * NS_PER_S)
-        return;
-    a->turned_away = now;
-    log_warning("closed a connection of user %ld, whom listen_users doesn't name", (long)uid);
+    if (may_say(&a->said_away, now))
+        log_warning("closed a connection of user %ld, whom listen_users doesn't name", (long)uid);
 }
 
 /* False, and errno, if nobody waits to be accepted or it can't be done. */
@@ -124,7 +158,8 @@ static bool accept_one(struct acceptor *a, struct round *round, int64_t now) {
     if (take_one(a, round))
         return true;
     if (errno == EMFILE || errno == ENFILE || errno == ENOBUFS || errno == ENOMEM) {
-        log_warning("cannot accept a connection: %m; waiting for others to close");
+        if (may_say(&a->said_full, now))
+            log_warning("cannot accept a connection: %m; waiting for others to close");
         a->pause_until = now + PAUSE_MS * NS_PER_MS;
     }
     return false;
@@ -135,7 +170,7 @@ void acceptor_accept(struct acceptor *a, struct round *round, int64_t now) {
      */
     bool one_shots = round->one_shot_at != 0 && now - round->one_shot_at < ONE_SHOT_MS * NS_PER_MS;
     int n = one_shots ? ACCEPT_ONE_SHOTS : 1;
-    while (n > 0 && accept_one(a, round, now))
+    while (n > 0 && !is_full(a, round) && accept_one(a, round, now))
         n--;
 }
 

@@ -5,6 +5,9 @@
  * number of connections; a row whose heartbeat is old does not count. Who goes out wakes the least
  * loaded one if that isn't listening: it may have gone out itself when it had more, and would
  * otherwise let connections wait until it happens to look again.
+ *
+ * A worker that has as many connections as its descriptors suffice for takes no more: they wait in
+ * the listener's queue. It must never lack the one that leads back to Redis.
  */
 #ifndef LARDER_PROCESS_ACCEPTOR_H
 #define LARDER_PROCESS_ACCEPTOR_H
@@ -21,9 +24,15 @@ struct acceptor {
     void *listener_tag;
     void *pass_tag;
     bool listening;      /* both descriptors are in the epoll set */
+    uint32_t most;       /* connections; 0: any number; set by acceptor_limit */
     int64_t pause_until; /* out of descriptors or memory: not before this */
-    int64_t turned_away; /* when the log last told of one; 0: never */
+    /* When the log was last told; 0: never. */
+    int64_t said_full; /* that some wait */
+    int64_t said_away; /* that somebody was turned away */
 };
+
+/* Works out how many connections this process may have, once all else that it needs is open. */
+void acceptor_limit(struct acceptor *a);
 
 /* Puts the listener and the passing socket into the epoll set when it is this worker's turn to take
  * connections, and takes them out when it is not. Cheap; once a turn. */

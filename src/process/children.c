@@ -10,6 +10,10 @@
 #include "base/clock.h"
 #include "base/log.h"
 
+/* Who lived for so long is no part of a storm of deaths, whether or not anybody asked it anything.
+ */
+enum { EARLY_S = 5, WORK_BYTES = 192 };
+
 enum error children_init(struct children *c, struct segment *segment, uint32_t rows,
                          const struct route_table *routes) {
     *c = (struct children){.count = rows, .segment = segment, .routes = routes};
@@ -40,8 +44,8 @@ void children_enter(struct children *c, uint32_t slot, pid_t pid, uint32_t gener
         .state = CHILD_STARTING,
         .generation = generation,
         .started = now,
+        .moved = now - c->stood_still,
         .heartbeat = load_heartbeat(c, slot),
-        .seen = now,
     };
 }
 
@@ -75,38 +79,71 @@ void children_dismiss(struct children *c, uint32_t slot, int signal, int64_t lea
     child->leave_by = leave_by;
 }
 
+/* --- what it was doing ----------------------------------------------------------------------- */
+
+/* What the rows say was written by the children: it may be anything. */
+static void describe_work(const struct children *c, uint32_t slot, char out[WORK_BYTES]) {
+    static const char *const phases[WORKER_PHASES] = {
+        [WORKER_WAITS] = "waiting for events",  [WORKER_READS] = "reading what came",
+        [WORKER_STARTS] = "starting a request", [WORKER_FINISHES] = "finishing a request",
+        [WORKER_SENDS] = "sending to Redis",
+    };
+    const struct stats_row *row = &c->segment->rows[slot];
+    uint32_t phase = atomic_load_explicit(&row->phase, memory_order_relaxed);
+    uint32_t route = atomic_load_explicit(&row->route, memory_order_relaxed);
+    const char *doing = phase < WORKER_PHASES ? phases[phase] : "doing nothing known";
+    int n;
+    if (route < c->routes->count) {
+        struct slice method = method_name(c->routes->rows[route].method);
+        n = snprintf(out, WORK_BYTES, "it was %s, its last request was %.*s %s (%s)", doing,
+                     (int)method.n, method.p, c->routes->rows[route].path,
+                     c->routes->rows[route].name);
+    } else {
+        n = snprintf(out, WORK_BYTES, "it was %s, its last request was nothing known", doing);
+    }
+    if (n < 0)
+        out[0] = '\0';
+}
+
+/* --- the watchdog ---------------------------------------------------------------------------- */
+
 static void kill_child(struct child *child, uint32_t slot, const char *why) {
     log_warning("killing worker %u (pid %d): %s", slot, (int)child->pid, why);
     child->killed = true;
     (void)kill(child->pid, SIGKILL);
 }
 
-/* When a heartbeat that is new was one: what it says, if that can be true, for the master may have
- * slept meanwhile. */
-static int64_t when_it_moved(int64_t heartbeat, int64_t now, int64_t watchdog_ns) {
-    return heartbeat <= now && clock_is_near(now, heartbeat, watchdog_ns / 2) ? heartbeat : now;
+static void kill_stuck(struct children *c, uint32_t slot, int64_t silence) {
+    char work[WORK_BYTES];
+    char why[WORK_BYTES + 64];
+    describe_work(c, slot, work);
+    (void)snprintf(why, sizeof(why), "it has shown no sign of life for %.1f s; %s",
+                   (double)silence / (double)NS_PER_S, work);
+    kill_child(&c->slots[slot], slot, why);
+}
+
+void children_excuse(struct children *c, int64_t ns) {
+    c->stood_still += ns;
 }
 
 void children_kill_overdue(struct children *c, int64_t now, int64_t watchdog_ns) {
+    int64_t awake = now - c->stood_still;
     for (uint32_t i = SEGMENT_FIRST_WORKER_ROW; i < c->count; i++) {
         struct child *child = &c->slots[i];
         if (child->state == CHILD_NONE || child->killed)
             continue;
         int64_t heartbeat = load_heartbeat(c, i);
         if (heartbeat != child->heartbeat)
-            child->seen = when_it_moved(heartbeat, now, watchdog_ns);
+            child->moved = awake;
         child->heartbeat = heartbeat;
         if (child->state == CHILD_LEAVING && now >= child->leave_by)
             kill_child(child, i, "it did not leave in time");
-        else if (child->state != CHILD_LEAVING && now - child->seen >= watchdog_ns)
-            kill_child(child, i, "it has shown no sign of life for watchdog_timeout");
+        else if (child->state != CHILD_LEAVING && awake - child->moved >= watchdog_ns)
+            kill_stuck(c, i, awake - child->moved);
     }
 }
 
-static const char *last_route(const struct children *c, uint32_t slot) {
-    uint32_t route = atomic_load_explicit(&c->segment->rows[slot].route, memory_order_relaxed);
-    return route < c->routes->count ? c->routes->rows[route].name : "nothing known";
-}
+/* --- obituaries ------------------------------------------------------------------------------ */
 
 static void describe_end(int wait_status, char *out, size_t n) {
     if (WIFSIGNALED(wait_status))
@@ -121,16 +158,19 @@ bool children_bury(struct children *c, uint32_t slot, int wait_status, int64_t n
     struct stats_row *row = &c->segment->rows[slot];
     double age = (double)(now - child.started) / (double)NS_PER_S;
     char end[96];
+    char work[WORK_BYTES];
     describe_end(wait_status, end, sizeof(end));
+    describe_work(c, slot, work);
     bool asked = child.state == CHILD_LEAVING && wait_status == 0;
     *early = child.state == CHILD_STARTING ||
-             atomic_load_explicit(&row->served, memory_order_relaxed) == 0;
+             (now - child.started < EARLY_S * NS_PER_S &&
+              atomic_load_explicit(&row->served, memory_order_relaxed) == 0);
     if (asked)
         log_info("worker %u (pid %d) has left after %.1f s", slot, (int)child.pid, age);
     else
-        log_warning("worker %u (pid %d, generation %u) died of %s after %.1f s; its last request "
-                    "was %s, %u were in flight on %u connections",
-                    slot, (int)child.pid, child.generation, end, age, last_route(c, slot),
+        log_warning("worker %u (pid %d, generation %u) died of %s after %.1f s; %s, %u were in "
+                    "flight on %u connections",
+                    slot, (int)child.pid, child.generation, end, age, work,
                     atomic_load_explicit(&row->in_flight, memory_order_relaxed),
                     atomic_load_explicit(&row->connections, memory_order_relaxed));
     atomic_store_explicit(&row->connections, 0, memory_order_relaxed);
@@ -143,12 +183,17 @@ bool children_bury(struct children *c, uint32_t slot, int wait_status, int64_t n
     return !asked && child.state != CHILD_LEAVING;
 }
 
-int64_t children_next_deadline(const struct children *c) {
+int64_t children_next_deadline(const struct children *c, int64_t watchdog_ns) {
     int64_t next = INT64_MAX;
     for (uint32_t i = SEGMENT_FIRST_WORKER_ROW; i < c->count; i++) {
         const struct child *child = &c->slots[i];
-        if (child->state == CHILD_LEAVING && !child->killed && child->leave_by < next)
-            next = child->leave_by;
+        if (child->state == CHILD_NONE || child->killed)
+            continue;
+        int64_t by = child->leave_by;
+        if (child->state != CHILD_LEAVING)
+            by = child->moved + c->stood_still + watchdog_ns;
+        if (by < next)
+            next = by;
     }
     return next;
 }

@@ -26,10 +26,10 @@ struct child {
     enum child_state state;
     uint32_t generation;
     int64_t started;
-    int64_t heartbeat; /* as its row last said */
-    int64_t seen;      /* when that was new, by the master's own clock */
     int64_t leave_by;
-    bool killed; /* by us, for not leaving or not moving */
+    bool killed;       /* by us, for not leaving or not moving */
+    int64_t heartbeat; /* as its row had it when last looked at */
+    int64_t moved;     /* when that was seen to change, on the clock of children_kill_overdue */
 };
 
 /* One slot per row of the segment; slot 0, the master's own row, stays empty. */
@@ -38,6 +38,7 @@ struct children {
     uint32_t count;
     struct segment *segment;
     const struct route_table *routes; /* for the names in obituaries */
+    int64_t stood_still;              /* nanoseconds, in all: see children_excuse */
 };
 
 /* `segment` has `rows` rows. */
@@ -63,16 +64,20 @@ void children_promote(struct children *c);
 /* Sends the signal that makes it leave (WORKER_SIGNAL_*) and notes until when it may take. */
 void children_dismiss(struct children *c, uint32_t slot, int signal, int64_t leave_by);
 
-/* Kills whoever had to be gone by now, and those whose heartbeat has not changed for `watchdog_ns`:
- * what it says is the child's, that it moves is all that counts. To be called more often than that.
- */
+/* The master itself stood still for `ns`: the machine was suspended, or gave it no processor. What
+ * its children did not do meanwhile is no sign of anything. */
+void children_excuse(struct children *c, int64_t ns);
+
+/* Kills whoever had to be gone by now, and live ones whose heartbeat has not changed for
+ * `watchdog_ns`, on a clock that stood still when the master did. When a heartbeat changed is told
+ * by looking, so to be called several times in that time; what a child writes is only compared. */
 void children_kill_overdue(struct children *c, int64_t now, int64_t watchdog_ns);
 
 /* What waitpid told: writes the obituary and frees the slot. True if the death was not asked for;
- * `*early` then says that it came before it was ready or had served a request. */
+ * `*early` then says that it came before it was ready, or soon after, with no request served. */
 bool children_bury(struct children *c, uint32_t slot, int wait_status, int64_t now, bool *early);
 
-/* The earliest time by which some child must be gone; INT64_MAX if none. */
-int64_t children_next_deadline(const struct children *c);
+/* The earliest time by which some child must be gone, or have moved; INT64_MAX if none. */
+int64_t children_next_deadline(const struct children *c, int64_t watchdog_ns);
 
 #endif

@@ -2,6 +2,7 @@
 #include "process/conn.h"
 
 #include <errno.h>
+#include <poll.h>
 #include <stdlib.h>
 #include <sys/socket.h>
 #include <unistd.h>
@@ -70,14 +71,14 @@ static enum error receive(struct conn *c) {
     return OK;
 }
 
-enum error conn_read(struct conn *c, size_t body_max, int64_t now) {
+static enum error read_up_to(struct conn *c, int most, size_t body_max, int64_t now) {
     for (int reads = 0;; reads++) {
         if (c->in.n > 0) {
             enum error e = framer_walk(&c->framer, &c->in, body_max);
             if (e != E_AGAIN)
                 return e;
         }
-        if (!c->readable || reads == READS_PER_TURN) {
+        if (!c->readable || reads == most) {
             if (c->partial_since == 0 && c->in.n > 0)
                 c->partial_since = now;
             return E_AGAIN;
@@ -86,6 +87,25 @@ enum error conn_read(struct conn *c, size_t body_max, int64_t now) {
         if (e != OK && e != E_AGAIN)
             return e;
     }
+}
+
+enum error conn_read(struct conn *c, size_t body_max, int64_t now) {
+    return read_up_to(c, READS_PER_TURN, body_max, now);
+}
+
+enum error conn_peek(struct conn *c, size_t body_max, int64_t now) {
+    return read_up_to(c, c->in.n == 0 ? 1 : 0, body_max, now);
+}
+
+/* Of a connection that epoll watches, the round knows. One that lighttpd opens for one request is
+ * read before it is watched, and may have waited to be accepted for longer than lighttpd did. */
+static bool is_left_by_peer(const struct conn *c) {
+    struct pollfd p = {.fd = c->fd};
+    return c->watch == WATCH_NOT && poll(&p, 1, 0) == 1 && (p.revents & POLLHUP) != 0;
+}
+
+static bool only_reads(struct slice method) {
+    return slice_eq(method, SLICE("GET")) || slice_eq(method, SLICE("HEAD"));
 }
 
 enum error conn_start(struct conn *c, enum step *step) {
@@ -97,6 +117,8 @@ enum error conn_start(struct conn *c, enum step *step) {
                         &params, &c->params, &c->body);
     if (e != OK)
         return e;
+    if (!only_reads(params.method) && is_left_by_peer(c))
+        return E_CLOSED;
     if (f->nul_in_params || f->too_many_params)
         params.error = E_MALFORMED_REQUEST;
     if (f->too_many_params)

@@ -21,14 +21,18 @@
 
 enum conn_state {
     CONN_READING, /* between requests, or inside one that is not whole yet */
-    CONN_RUNNING, /* its request waits for Redis */
+    CONN_RUNNING, /* its request waits for Redis, or for a share */
     CONN_WRITING, /* its answer is not all sent */
+};
+
+struct conn_queue {
+    struct conn *first, *last;
 };
 
 struct conn {
     struct conn *next, *previous; /* all of the worker's connections */
-    struct conn *next_ready;      /* those to be looked at */
-    bool in_ready;
+    struct conn *next_queued;
+    struct conn_queue *queue; /* that it is in; NULL: none */
 
     int fd;
     enum conn_state state;
@@ -43,6 +47,7 @@ struct conn {
     struct buf body;
     struct buf out;
     size_t out_sent;
+    size_t unsent;         /* of the answer, as the round has counted it */
     int64_t partial_since; /* a request began; 0: between requests */
     int64_t unsent_since;  /* the answer last moved */
     struct request request;
@@ -59,8 +64,12 @@ void conn_close(struct conn **c);
  * two requests or inside one. E_PROTOCOL. E_OUT_OF_MEMORY. */
 LARDER_MUST_CHECK enum error conn_read(struct conn *c, size_t body_max, int64_t now);
 
-/* Decodes the whole request and starts it. E_PROTOCOL: hang up. Else `*step` is what its plan left.
- */
+/* The same with the first bytes of a request only: enough for one that brings nothing. */
+LARDER_MUST_CHECK enum error conn_peek(struct conn *c, size_t body_max, int64_t now);
+
+/* Decodes the whole request and starts it. E_PROTOCOL: hang up. E_CLOSED: the peer has left, and
+ * what it wanted written is not written: whoever asked has been told that it failed, and may have
+ * written something newer since. Else `*step` is what its plan left. */
 LARDER_MUST_CHECK enum error conn_start(struct conn *c, enum step *step);
 
 /* Encodes the request's response into the output. */

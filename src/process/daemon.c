@@ -6,12 +6,16 @@
 #include <stdlib.h>
 #include <unistd.h>
 
+#include "base/log.h"
+
 _Noreturn static void wait_for_child(int fd) {
     char byte;
     ssize_t n;
     do {
         n = read(fd, &byte, 1);
     } while (n < 0 && errno == EINTR);
+    (void)close(fd);
+    log_close();
     /* Not exit(): what is buffered belongs to the child. */
     _exit(n == 1 ? EXIT_SUCCESS : EXIT_FAILURE);
 }

@@ -12,7 +12,15 @@
 #include "process/master_state.h"
 #include "process/worker.h"
 
-enum { SPARE_ROWS = 8, IDLE_MS = 1000, LOOK_EVERY_MS = 2000 };
+enum {
+    SPARE_ROWS = 8,
+    IDLE_MS = 500,        /* how often the heartbeats are looked at */
+    LOOK_EVERY_MS = 2000, /* ... and the socket's file */
+};
+
+static int64_t watchdog_ns(const struct master *m) {
+    return m->config.watchdog_timeout * NS_PER_MS;
+}
 
 static void close_fd(int *fd) {
     if (*fd >= 0)
@@ -95,7 +103,7 @@ static void read_wake(struct master *m) {
 
 static int wait_ms(const struct master *m, int64_t now) {
     int64_t next = now + IDLE_MS * NS_PER_MS;
-    int64_t deadline = children_next_deadline(&m->children);
+    int64_t deadline = children_next_deadline(&m->children, watchdog_ns(m));
     if (deadline < next)
         next = deadline;
     int64_t sign_of_life = notify_next_deadline(&m->notify);
@@ -112,6 +120,12 @@ static bool is_empty(const struct master *m) {
     return children_count(&m->children, CHILD_NONE, 0) == m->children.count - 1;
 }
 
+static void count_dropped_lines(struct master *m) {
+    uint64_t dropped = log_dropped();
+    stats_add(&master_row(m)->counter[STAT_log_lines_dropped], dropped - m->lines_dropped);
+    m->lines_dropped = dropped;
+}
+
 static void look_around(struct master *m, int64_t now) {
     if (now < m->look_after)
         return;
@@ -119,15 +133,17 @@ static void look_around(struct master *m, int64_t now) {
     listen_look(&m->listener, &m->config);
 }
 
-static void step(struct master *m) {
-    int64_t now = clock_monotonic();
+static void step(struct master *m, int64_t now) {
     atomic_store_explicit(&master_row(m)->heartbeat, now, memory_order_relaxed);
+    if (m->due != 0 && now > m->due)
+        children_excuse(&m->children, now - m->due);
     notify_alive(&m->notify, now);
     read_signals(m, now);
     read_wake(m);
     reap(m, now);
+    count_dropped_lines(m);
     children_promote(&m->children);
-    children_kill_overdue(&m->children, now, m->config.watchdog_timeout * NS_PER_MS);
+    children_kill_overdue(&m->children, now, watchdog_ns(m));
     if (m->stopping)
         return;
     reload_step(m, now);
@@ -139,10 +155,13 @@ static void step(struct master *m) {
 static int serve(struct master *m) {
     struct pollfd fds[] = {{.fd = m->signals, .events = POLLIN}, {.fd = m->wake, .events = POLLIN}};
     for (;;) {
-        step(m);
+        int64_t now = clock_monotonic();
+        step(m, now);
         if (m->stopping && is_empty(m))
             return EXIT_SUCCESS;
-        if (poll(fds, 2, wait_ms(m, clock_monotonic())) < 0 && errno != EINTR) {
+        int wait = wait_ms(m, now);
+        m->due = now + wait * NS_PER_MS;
+        if (poll(fds, 2, wait) < 0 && errno != EINTR) {
             log_error("poll: %m");
             return EXIT_FAILURE;
         }

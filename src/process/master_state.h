@@ -38,8 +38,10 @@ struct master {
     bool reloading;           /* last_generation is starting */
     bool reload_wanted;
     int64_t reload_deadline;
-    bool up; /* the pool has been whole, and whoever waited for that knows it */
+    int64_t due; /* when the wait before this step was to end; 0: there was none */
+    bool up;     /* the pool has been whole, and whoever waited for that knows it */
     bool stopping;
+    uint64_t lines_dropped; /* of the log, as counted so far */
     int64_t backoff_ms;
     int64_t backoff_until;
     int64_t look_after; /* at the socket's file */

@@ -15,6 +15,7 @@ enum {
     WORKERS_MOST = 64,
     BACKOFF_FIRST_MS = 50,
     BACKOFF_LAST_MS = 5000,
+    BACKOFF_SAID_MS = 1000,
     FORGIVE_MS = 5000, /* a pool that has been whole for so long starts with a clean slate */
     RESOLVE_EVERY_MS = 1000,
     RESOLVER_WAIT_MS = 50,
@@ -71,6 +72,18 @@ static void drop_masters_things(struct master *m) {
     rundir_forget(&m->rundir);
 }
 
+/* A child ends: it gives back what it had from the master, so that whatever is open or allocated
+ * then was forgotten. */
+_Noreturn static void end_child(struct master *m, int status) {
+    children_fini(&m->children);
+    pool_close_bells(m);
+    pass_close(&m->pass);
+    close_fd(&m->listener.fd);
+    close_fd(&m->wake);
+    log_close();
+    exit(status);
+}
+
 _Noreturn static void run_worker(struct master *m, const struct config *config, uint32_t generation,
                                  uint32_t slot) {
     char role[32];
@@ -93,17 +106,22 @@ _Noreturn static void run_worker(struct master *m, const struct config *config, 
     (void)snprintf(role, sizeof(role), "worker %u", slot);
     log_set_role(role);
     drop_masters_things(m);
-    int status = worker_run(&inherit);
-    children_fini(&m->children);
-    free(m->bells);
-    exit(status);
+    end_child(m, worker_run(&inherit));
 }
 
+/* Of several deaths at once one counts: they have one cause. */
 static void note_backoff(struct master *m, int64_t now) {
+    if (now < m->backoff_until)
+        return;
     m->backoff_ms = m->backoff_ms == 0 ? BACKOFF_FIRST_MS : 2 * m->backoff_ms;
     if (m->backoff_ms > BACKOFF_LAST_MS)
         m->backoff_ms = BACKOFF_LAST_MS;
     m->backoff_until = now + m->backoff_ms * NS_PER_MS;
+    /* Below, the lines that say why are enough. */
+    if (m->backoff_ms >= BACKOFF_SAID_MS)
+        log_warning("workers die before they serve or cannot be started, see above: the next one "
+                    "is started in %.1f s",
+                    (double)m->backoff_ms / 1000);
 }
 
 bool pool_spawn(struct master *m, const struct config *config, uint32_t generation, int64_t now) {
@@ -136,10 +154,7 @@ static void start_resolver(struct master *m, const struct config *config, int64_
     if (m->resolver == 0) {
         log_set_role("resolver");
         drop_masters_things(m);
-        int status = resolver_run(config, m->segment);
-        children_fini(&m->children);
-        free(m->bells);
-        exit(status);
+        end_child(m, resolver_run(config, m->segment));
     }
     if (m->resolver < 0) {
         log_error("cannot fork the resolver: %m; trying again");
@@ -208,12 +223,22 @@ static uint32_t wants_to_leave(const struct master *m) {
     return 0;
 }
 
+/* For /health. */
+static void note_size(struct master *m, bool whole, int64_t now) {
+    _Atomic int64_t *since = &m->segment->short_since;
+    if (whole)
+        atomic_store_explicit(since, 0, memory_order_relaxed);
+    else if (atomic_load_explicit(since, memory_order_relaxed) == 0)
+        atomic_store_explicit(since, now, memory_order_relaxed);
+}
+
 /* The successor is ready before anyone leaves, so the pool never has fewer than its size. */
 void pool_step(struct master *m, int64_t now) {
     uint32_t target = pool_target(&m->config);
     uint32_t live = children_count(&m->children, CHILD_LIVE, m->generation);
     uint32_t starting = children_count(&m->children, CHILD_STARTING, m->generation);
     uint32_t leaver = wants_to_leave(m);
+    note_size(m, live >= target, now);
     if (leaver != 0 && live > target) {
         children_dismiss(&m->children, leaver, WORKER_SIGNAL_RETIRE, master_drain_deadline(m, now));
         return;
@@ -221,6 +246,9 @@ void pool_step(struct master *m, int64_t now) {
     if (leaver != 0)
         target++;
     while (live + starting < target && now >= m->backoff_until) {
+        /* Where the last ones died at once, one goes ahead. */
+        if (m->backoff_ms > 0 && starting > 0)
+            return;
         if (!pool_spawn(m, &m->config, m->generation, now))
             return;
         starting++;

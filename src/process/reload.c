@@ -31,6 +31,7 @@ static bool nobody_waits(const struct master *m) {
 
 static void refuse_reload(struct master *m, const char *why) {
     stats_add(&master_row(m)->counter[STAT_reloads_refused], 1);
+    atomic_store_explicit(&m->segment->reload_refused, 1, memory_order_relaxed);
     log_error("reload refused, the configuration stays as it was: %s", why);
     if (!nobody_waits(m))
         notify_ready(&m->notify, MASTER_STATUS "; the last reload was refused, see the log",
@@ -98,6 +99,7 @@ static void commit_reload(struct master *m, int64_t now) {
     m->generation = m->last_generation;
     m->reloading = false;
     stats_add(&master_row(m)->counter[STAT_reloads], 1);
+    atomic_store_explicit(&m->segment->reload_refused, 0, memory_order_relaxed);
     if (log_open(m->config.log_file, (enum log_level)m->config.log_level) != OK)
         log_error("cannot open log_file %s: %m; the old log stays", m->config.log_file);
     dismiss_generation(m, false, WORKER_SIGNAL_RETIRE, now);

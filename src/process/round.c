@@ -8,44 +8,47 @@
 
 #include "base/clock.h"
 
-/* --- lists ----------------------------------------------------------------------------------- */
+enum { RELEASE_BYTES = 1 << 20 };
 
-static void push_ready(struct round *r, struct conn *c) {
-    if (c->in_ready)
+/* --- queues ----------------------------------------------------------------------------------- */
+
+static void push(struct conn_queue *queue, struct conn *c) {
+    if (c->queue != NULL)
         return;
-    c->in_ready = true;
-    c->next_ready = NULL;
-    if (r->ready == NULL)
-        r->ready = c;
+    c->queue = queue;
+    c->next_queued = NULL;
+    if (queue->first == NULL)
+        queue->first = c;
     else
-        r->ready_tail->next_ready = c;
-    r->ready_tail = c;
+        queue->last->next_queued = c;
+    queue->last = c;
 }
 
-static struct conn *pop_ready(struct round *r) {
-    struct conn *c = r->ready;
-    r->ready = c->next_ready;
-    c->in_ready = false;
+static struct conn *pop(struct conn_queue *queue) {
+    struct conn *c = queue->first;
+    queue->first = c->next_queued;
+    c->queue = NULL;
     return c;
 }
 
-static void remove_ready(struct round *r, struct conn *c) {
+static void dequeue(struct conn *c) {
+    struct conn_queue *queue = c->queue;
     struct conn *before = NULL;
-    if (!c->in_ready)
+    if (queue == NULL)
         return;
-    for (struct conn *at = r->ready; at != c; at = at->next_ready)
+    for (struct conn *at = queue->first; at != c; at = at->next_queued)
         before = at;
     if (before == NULL)
-        r->ready = c->next_ready;
+        queue->first = c->next_queued;
     else
-        before->next_ready = c->next_ready;
-    if (r->ready_tail == c)
-        r->ready_tail = before;
-    c->in_ready = false;
+        before->next_queued = c->next_queued;
+    if (queue->last == c)
+        queue->last = before;
+    c->queue = NULL;
 }
 
 static void unlink_conn(struct round *r, struct conn *c) {
-    remove_ready(r, c);
+    dequeue(c);
     if (c->previous != NULL)
         c->previous->next = c->next;
     else
@@ -78,7 +81,7 @@ static struct conn *add_conn(struct round *r, int fd) {
     r->conns = c;
     r->connections++;
     /* A web server connects when it has a request: try to read before asking epoll. */
-    push_ready(r, c);
+    push(&r->ready, c);
     return c;
 }
 
@@ -92,9 +95,15 @@ void round_adopt(struct round *r, int fd) {
     (void)add_conn(r, fd);
 }
 
+static void count_unsent(struct round *r, struct conn *c, size_t bytes) {
+    r->unsent = r->unsent - c->unsent + bytes;
+    c->unsent = bytes;
+}
+
 /* Takes the connection out and frees it when the turn ends. Its call must not be queued. */
 static void close_conn(struct round *r, struct conn *c) {
     unlink_conn(r, c);
+    count_unsent(r, c, 0);
     (void)close(c->fd);
     c->fd = -1;
     c->next = r->closed;
@@ -130,6 +139,7 @@ static void count_answer(struct round *r, const struct request *request) {
 /* The answer is sent: the connection goes, or takes its next request. */
 static void answer_sent(struct round *r, struct conn *c) {
     bool keep = c->framer.keep && !r->last_answers;
+    count_unsent(r, c, 0);
     conn_next(c);
     if (!keep || c->hung_up) {
         close_conn(r, c);
@@ -138,7 +148,7 @@ static void answer_sent(struct round *r, struct conn *c) {
     if (!watch_set(r->epoll, c->fd, c, &c->watch, WATCH_READ))
         close_conn(r, c);
     else if (c->readable || c->in.n > 0)
-        push_ready(r, c);
+        push(&r->ready, c);
 }
 
 static void write_answer(struct round *r, struct conn *c) {
@@ -151,6 +161,7 @@ static void write_answer(struct round *r, struct conn *c) {
         answer_sent(r, c);
     } else if (e == E_AGAIN) {
         c->state = CONN_WRITING;
+        count_unsent(r, c, c->out.n - c->out_sent);
         watch_or_close(r, c, WATCH_WRITE);
     } else {
         close_conn(r, c);
@@ -164,6 +175,9 @@ static void answer(struct round *r, struct conn *c) {
     if (e != OK)
         response_out_of_memory(&c->request.response);
     count_answer(r, &c->request);
+    /* As large as the answer, or several times that; and it may be long on its way. */
+    if (c->out.n > RELEASE_BYTES)
+        request_release(&c->request);
     if (c->hung_up || e != OK)
         close_conn(r, c);
     else
@@ -177,6 +191,19 @@ static void watch_peer(struct round *r, struct conn *c) {
     (void)watched; /* otherwise it is done to its end, which asks again */
 }
 
+/* What its handler left of a request. `c` is counted in r->in_flight if it had been planned before.
+ */
+static void after_step(struct round *r, struct conn *c, enum step step) {
+    if (step == STEP_ANSWER) {
+        answer(r, c);
+        return;
+    }
+    c->state = CONN_RUNNING;
+    r->in_flight += c->request.planned;
+    if (step == STEP_HOLD)
+        push(&r->held[c->request.awaits], c);
+}
+
 void round_scatter(struct round *r) {
     struct call *call;
     while ((call = store_next_done(r->service.store)) != NULL) {
@@ -184,27 +211,51 @@ void round_scatter(struct round *r) {
             continue;
         struct conn *c = conn_of_call(call);
         c->request.peer_gone = c->hung_up;
-        if (request_continue(&c->request) == STEP_WAIT) {
+        enum step step = request_continue(&c->request);
+        if (step != STEP_ANSWER)
             watch_peer(r, c);
-            continue;
-        }
         r->in_flight--;
-        answer(r, c);
+        after_step(r, c, step);
     }
 }
 
 /* --- gather ---------------------------------------------------------------------------------- */
 
-static bool may_take(const struct round *r) {
-    return r->in_flight < ROUND_IN_FLIGHT_MAX &&
-           store_unsent_bytes(r->service.store) < ROUND_UNSENT_MAX;
+/* Whether what needs Redis may go on. */
+static bool is_busy(const struct round *r) {
+    return r->in_flight >= ROUND_IN_FLIGHT_MAX || r->unsent >= ROUND_UNSENT_MAX ||
+           store_is_full(r->service.store);
 }
 
-static void note_route(struct round *r, const struct request *request) {
-    if (request->route != NULL)
-        atomic_store_explicit(&r->service.row->route,
-                              (uint32_t)(request->route - r->service.routes->rows),
-                              memory_order_relaxed);
+/* Its turn has come. Nothing is done any more for who has gone. */
+static void resume(struct round *r, struct conn *c) {
+    r->in_flight -= c->request.planned;
+    if (c->hung_up)
+        close_conn(r, c);
+    else
+        after_step(r, c, request_continue(&c->request));
+}
+
+/* Those who came first go first. Gives how many. */
+static unsigned resume_held(struct round *r) {
+    unsigned n = 0;
+    for (enum share share = SHARE_REDIS; share < SHARES; share++)
+        while (r->held[share].first != NULL && n < ROUND_TAKE_MAX &&
+               request_may_claim(&r->service, share)) {
+            resume(r, pop(&r->held[share]));
+            r->service.busy = is_busy(r);
+            n++;
+        }
+    return n;
+}
+
+/* They have waited for us: their second begins anew. */
+static void unpark(struct round *r) {
+    while (r->parked.first != NULL) {
+        struct conn *c = pop(&r->parked);
+        c->partial_since = r->service.now;
+        push(&r->ready, c);
+    }
 }
 
 static void take(struct round *r, struct conn *c) {
@@ -216,21 +267,23 @@ static void take(struct round *r, struct conn *c) {
         return;
     }
     r->one_shot_at = c->framer.keep ? 0 : r->service.now;
-    note_route(r, &c->request);
-    if (step == STEP_ANSWER) {
-        answer(r, c);
-        return;
-    }
-    c->state = CONN_RUNNING;
-    r->in_flight++;
+    if (step == STEP_HOLD)
+        watch_peer(r, c);
+    after_step(r, c, step);
 }
 
 static void read_and_take(struct round *r, struct conn *c) {
-    enum error e = conn_read(c, r->body_max, r->service.now);
-    if (e == OK) {
+    atomic_store_explicit(&r->service.row->phase, WORKER_READS, memory_order_relaxed);
+    bool busy = r->service.busy;
+    enum error e = busy ? conn_peek(c, r->body_max, r->service.now)
+                        : conn_read(c, r->body_max, r->service.now);
+    if (e == OK && c->hung_up) {
+        /* See conn_start. */
+        close_conn(r, c);
+    } else if (e == OK) {
         take(r, c);
     } else if (e == E_AGAIN && c->readable) {
-        push_ready(r, c);
+        push(busy ? &r->parked : &r->ready, c);
     } else if (e == E_AGAIN) {
         watch_or_close(r, c, WATCH_READ);
     } else {
@@ -242,13 +295,18 @@ static void read_and_take(struct round *r, struct conn *c) {
 /* Each connection has one go a turn, at most: who sends without end, or has the next request there
  * already, waits for the others. */
 void round_gather(struct round *r) {
-    const struct conn *last = r->ready_tail;
-    bool more = r->ready != NULL;
-    for (unsigned taken = 0; more && taken < ROUND_TAKE_MAX && may_take(r); taken++) {
-        struct conn *c = pop_ready(r);
-        more = c != last && r->ready != NULL;
+    r->service.busy = is_busy(r);
+    unsigned taken = resume_held(r);
+    if (!r->service.busy)
+        unpark(r);
+    const struct conn *last = r->ready.last;
+    bool more = r->ready.first != NULL;
+    for (; more && taken < ROUND_TAKE_MAX; taken++) {
+        struct conn *c = pop(&r->ready);
+        more = c != last && r->ready.first != NULL;
         if (c->state == CONN_READING)
             read_and_take(r, c);
+        r->service.busy = is_busy(r);
     }
 }
 
@@ -266,14 +324,14 @@ void round_on_event(struct round *r, struct conn *c, uint32_t events) {
     if (c->state == CONN_WRITING && (events & (EPOLLOUT | EPOLLHUP | EPOLLERR)) != 0)
         write_answer(r, c);
     else if (c->state == CONN_READING && c->readable)
-        push_ready(r, c);
+        push(&r->ready, c);
 }
 
 static bool is_overdue(const struct conn *c, int64_t now) {
     int64_t limit = ROUND_PARTIAL_MS * NS_PER_MS;
-    /* In the ready list it waits for us, not we for it. */
+    /* In a queue it waits for us, not we for it. */
     if (c->state == CONN_READING)
-        return c->partial_since != 0 && now - c->partial_since >= limit && !c->in_ready;
+        return c->partial_since != 0 && now - c->partial_since >= limit && c->queue == NULL;
     return c->state == CONN_WRITING && now - c->unsent_since >= limit;
 }
 
@@ -289,7 +347,14 @@ void round_tick(struct round *r) {
 }
 
 bool round_has_work(const struct round *r) {
-    return r->ready != NULL && may_take(r);
+    bool free = !is_busy(r);
+    if (r->ready.first != NULL || (free && r->parked.first != NULL) ||
+        (free && r->held[SHARE_REDIS].first != NULL))
+        return true;
+    for (enum share share = SHARE_REDIS + 1; share < SHARES; share++)
+        if (r->held[share].first != NULL && request_may_claim(&r->service, share))
+            return true;
+    return false;
 }
 
 static void free_closed(struct round *r) {
@@ -311,7 +376,7 @@ void round_dispose_idle(struct round *r, enum disposal (*dispose)(void *context,
     struct conn *next;
     for (struct conn *c = r->conns; c != NULL; c = next) {
         next = c->next;
-        if (!conn_is_idle(c) || c->in_ready)
+        if (!conn_is_idle(c) || c->queue != NULL)
             continue;
         enum disposal disposal = dispose(context, c->fd);
         if (disposal == FULL)

@@ -5,7 +5,8 @@
  *     exchange  write all their commands in one go (store_flush); replies come when they come
  *     scatter   requests whose replies are all there finish; answers are encoded and written
  *
- * Nothing here waits. The worker calls it between two waits for events.
+ * Nothing here waits. The worker calls it between two waits for events. Requests that need no Redis
+ * are answered whatever the others wait for.
  */
 #ifndef LARDER_PROCESS_ROUND_H
 #define LARDER_PROCESS_ROUND_H
@@ -18,23 +19,30 @@
 #include "process/conn.h"
 
 enum {
-    ROUND_TAKE_MAX = 64,        /* requests taken per turn */
-    ROUND_IN_FLIGHT_MAX = 1024, /* above it new work waits in the web server's queue */
-    ROUND_UNSENT_MAX = 4 << 20, /* bytes of commands that Redis has not taken yet; likewise */
-    ROUND_BODY_SLACK = 8192,    /* what an envelope may add to max_value */
-    ROUND_PARTIAL_MS = 1000,    /* for a request to become whole, and for an answer to move */
+    ROUND_TAKE_MAX = 64, /* requests taken per turn */
+    /* Above these what needs Redis waits, unread where it is more than a few KB. Enough to keep
+     * Redis and the web server at work, and no more: what is taken holds memory. */
+    ROUND_IN_FLIGHT_MAX = 128,
+    ROUND_UNSENT_MAX = 64 << 20, /* bytes of answers that web servers have not taken yet */
+    ROUND_BODY_SLACK = 8192,     /* what an envelope may add to max_value */
+    /* For a request to become whole, and for an answer to move: a second, with the tick that looks.
+     */
+    ROUND_PARTIAL_MS = 900,
 };
 
 struct round {
     struct service service;
     int epoll;
-    struct census *census;           /* whose calls come back here, too */
-    struct conn *conns;              /* all of them */
-    struct conn *ready, *ready_tail; /* first in, first out */
+    struct census *census;          /* whose calls come back here, too */
+    struct conn *conns;             /* all of them */
+    struct conn_queue ready;        /* those to be looked at */
+    struct conn_queue parked;       /* inside a request that is not read on for now */
+    struct conn_queue held[SHARES]; /* their requests wait for a share */
     struct conn *closed; /* freed at the end of the turn: events of this turn may still name them */
     uint32_t connections;
     uint32_t in_flight;
     uint64_t answered;
+    size_t unsent; /* bytes of answers that wait for their web servers */
     size_t body_max;
     int64_t
         one_shot_at;   /* a request came on a connection that ends with it; 0: the last was kept */

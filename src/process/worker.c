@@ -39,6 +39,7 @@ struct worker {
     struct acceptor acceptor;
     struct store *store;
     int64_t next_tick;
+    uint64_t lines_dropped;            /* as counted so far */
     uint64_t recycle_at;               /* requests; 0: never */
     struct epoll_event events[EVENTS]; /* here: on the stack they would be zeroed each turn */
 };
@@ -181,6 +182,7 @@ static enum error set_up(struct worker *w) {
         .listener_tag = &listener_tag,
         .pass_tag = &pass_tag,
     };
+    acceptor_limit(&w->acceptor);
     w->recycle_at = recycle_limit(inherit);
     return OK;
 }
@@ -263,22 +265,36 @@ static void dispatch(struct worker *w, const struct epoll_event *event) {
         round_on_event(&w->round, tag, event->events);
 }
 
+/* The log counts for itself; here it becomes a statistic. */
+static void count_dropped_lines(struct worker *w) {
+    uint64_t dropped = log_dropped();
+    stats_add(&w->row->counter[STAT_log_lines_dropped], dropped - w->lines_dropped);
+    w->lines_dropped = dropped;
+}
+
 static void tick(struct worker *w, int64_t now) {
     if (now < w->next_tick)
         return;
     w->next_tick = now + TICK_MS * NS_PER_MS;
     publish(w);
     round_tick(&w->round);
+    count_dropped_lines(w);
     if (w->mode == SERVING)
         census_tick(&w->census);
 }
 
+static void set_phase(const struct worker *w, enum worker_phase phase) {
+    atomic_store_explicit(&w->row->phase, (uint32_t)phase, memory_order_relaxed);
+}
+
 /* One turn. False when epoll itself is broken. */
 static bool turn(struct worker *w) {
+    set_phase(w, WORKER_WAITS);
     int n = epoll_wait(w->epoll, w->events, EVENTS, wait_ms(w));
     int64_t now = clock_monotonic();
     w->round.service.now = now;
     atomic_store_explicit(&w->row->heartbeat, now, memory_order_relaxed);
+    set_phase(w, WORKER_READS);
     if (n < 0 && errno != EINTR) {
         log_error("epoll_wait: %m");
         return false;
@@ -290,6 +306,7 @@ static bool turn(struct worker *w) {
     store_tick(w->store, now);
     /* A deadline or a refused connection has failed calls: they are answered in this turn. */
     round_scatter(&w->round);
+    set_phase(w, WORKER_SENDS);
     store_flush(w->store, now);
     tick(w, now);
     round_end_turn(&w->round);

@@ -23,7 +23,10 @@ enum error breaker_reason(const struct breaker_state *b) {
     if (breaker_position(b) == BREAKER_CLOSED)
         return OK;
     uint32_t reason = atomic_load_explicit(&b->reason, memory_order_relaxed);
-    return reason == OK || reason >= ERROR_COUNT ? E_BACKEND_UNAVAILABLE : (enum error)reason;
+    /* Only what says that there is no answer may stand in place of one. */
+    bool is_one =
+        reason != OK && reason < ERROR_COUNT && error_info((enum error)reason)->status >= 503;
+    return is_one ? (enum error)reason : E_BACKEND_UNAVAILABLE;
 }
 
 /* Workers that lost Redis at the same moment must not come back at the same moment. */

@@ -17,7 +17,8 @@ struct call {
     unsigned got;            /* replies complete */
     uint64_t from, to;       /* its commands' bytes in the connection's stream */
     int64_t committed;       /* clock_monotonic */
-    int64_t deadline;        /* clock_monotonic; set by store_commit */
+    int64_t deadline;        /* clock_monotonic; set by store_commit; later by what comes: */
+    uint64_t received;       /* bytes that the connection had received by then */
     enum error error;        /* why it failed as a whole; OK if every reply is there */
     bool outcome_known;      /* with `error`: no byte of it reached Redis, so nothing was done */
 };

@@ -17,6 +17,7 @@
 #include <unistd.h>
 
 #include "base/clock.h"
+#include "base/decimal.h"
 #include "base/log.h"
 #include "base/watch.h"
 #include "redis/breaker.h"
@@ -28,11 +29,16 @@ enum {
     READ_BYTES = 65536,
     READS_PER_TURN = 64,
     IDLE_PING_MS = 500, /* how soon a Redis that hangs is noticed without a request */
+    BUSY_PING_MS = 20,  /* how soon it is noticed that replies are not those that were asked for */
     DEADLINE_BYTES_PER_MS = 100 * 1024,
     FLAP_MS = 100, /* a connection lost sooner than this after READY is flapping */
     FLAP_DELAY_MS = 50,
     LEAVE_EVERY_MS = 1000, /* a replica is left at most this often */
     SAME_FAULT_LOG_S = 60,
+    UNSENT_MAX = 4 << 20,     /* bytes of commands that Redis has not taken yet */
+    EXPECTED_MAX = 16 << 20,  /* bytes of replies, as they are thought to become */
+    REPLY_FIRST = 64 << 10,   /* what a reply is thought to have before any came */
+    REPLY_FEARED = 512 << 10, /* ... after those that were waited for never came */
 };
 
 enum state { CLOSED, CONNECTING, HANDSHAKE, READY };
@@ -53,12 +59,17 @@ struct store {
     bool readable;         /* more may be there than was read in this turn */
     uint64_t appended;     /* bytes of request commands since the last drop */
     uint64_t sent;
+    uint64_t received;    /* bytes of replies, in all */
+    uint64_t expected;    /* replies that calls wait for */
+    uint64_t reply_bytes; /* of one, as they were of late */
 
     struct call_queue waiting; /* committed, in the order of their commands */
     struct call_queue done;    /* for store_next_done */
     struct call greeting;      /* the handshake */
     struct call ping;
     bool pinging;
+    uint64_t ping_number;      /* of the last one: its reply says it */
+    int64_t pinged;            /* when it was sent; at first, when the connection was READY */
     struct outqueue_mark mark; /* where the call that is open began */
 
     int64_t connect_deadline;
@@ -90,8 +101,14 @@ struct call *store_next_done(struct store *s) {
 
 /* --- the end of a connection ----------------------------------------------------------------- */
 
-static void fail_first(struct store *s, enum error e) {
+static struct call *pop_waiting(struct store *s) {
     struct call *call = call_queue_pop(&s->waiting);
+    s->expected -= call->wanted;
+    return call;
+}
+
+static void fail_first(struct store *s, enum error e) {
+    struct call *call = pop_waiting(s);
     call->error = e;
     call->outcome_known = s->sent <= call->from;
     push_done(s, call);
@@ -161,6 +178,17 @@ static void drop_broken(struct store *s, int64_t now, const char *what) {
     stats_add(&s->row->counter[STAT_redis_errors], 1);
     hang_up(s, E_BACKEND_UNAVAILABLE, now, what);
     fail_sent(s, E_BACKEND_UNAVAILABLE);
+}
+
+/* Replies may have come apart from their calls, and nobody knows since when. What is complete but
+ * not yet answered came in the same breath, so it is not believed either. */
+static void drop_doubtful(struct store *s, int64_t now, const char *what) {
+    for (struct call *call = s->done.first; call != NULL; call = call->next)
+        if (call->error == OK) {
+            call->error = E_BACKEND_UNAVAILABLE;
+            call->outcome_known = false;
+        }
+    drop_broken(s, now, what);
 }
 
 /* --- the beginning of a connection ----------------------------------------------------------- */
@@ -290,7 +318,7 @@ static void step_handshake(struct store *s, bool whole, int64_t now) {
     }
     s->state = READY;
     s->reason = OK;
-    s->ready_since = s->last_reply = now;
+    s->ready_since = s->last_reply = s->pinged = now;
     breaker_close(&s->segment->breaker);
     count_ready(s);
     note_policy(s, &result);
@@ -334,6 +362,24 @@ static struct call *expecting(struct store *s) {
     return is_last && first->to > s->sent ? NULL : first;
 }
 
+/* Large ones are noticed at once, and remembered for a while. */
+static void note_size(struct store *s, const struct call *call) {
+    uint64_t bytes = call->replies.bytes.n / call->wanted;
+    if (bytes > s->reply_bytes)
+        s->reply_bytes = (s->reply_bytes + bytes) / 2;
+    else
+        s->reply_bytes -= (s->reply_bytes - bytes) / 16;
+}
+
+/* A reply that is another command's, early or late by however many, is not this number. */
+static bool ping_is_answered(const struct store *s) {
+    char digits[DECIMAL_MAX];
+    const struct reply *r = replies_get(&s->ping.replies, 0);
+    struct slice number = {digits, decimal_put(digits, s->ping_number)};
+    return r->type == REPLY_ERROR ||
+           (r->type == REPLY_STRING && slice_eq(replies_bytes(&s->ping.replies, r), number));
+}
+
 /* One more of the call's replies is whole. */
 static void complete_reply(struct store *s, struct call *call, int64_t now) {
     bool whole = ++call->got == call->wanted;
@@ -346,9 +392,14 @@ static void complete_reply(struct store *s, struct call *call, int64_t now) {
         return;
     if (call->replies.has_error)
         note_error_reply(s, call, now);
-    if (call == &s->ping)
+    note_size(s, call);
+    push_done(s, pop_waiting(s));
+    if (call != &s->ping)
+        return;
+    if (ping_is_answered(s))
         breaker_prove(&s->segment->breaker, call->committed, now);
-    push_done(s, call_queue_pop(&s->waiting));
+    else
+        drop_doubtful(s, now, "sends replies to other commands than were asked");
 }
 
 /* Parses what has been fed. False when the connection was dropped. */
@@ -361,9 +412,9 @@ static bool parse_replies(struct store *s, int64_t now) {
         if (e == OK && call != NULL)
             complete_reply(s, call, now);
         else
-            drop_broken(s, now,
-                        call == NULL ? "sent a reply that nobody asked for"
-                                     : "broke its protocol, or memory is out");
+            drop_doubtful(s, now,
+                          call == NULL ? "sent a reply that nobody asked for"
+                                       : "broke its protocol, or memory is out");
     }
     return false;
 }
@@ -372,7 +423,7 @@ static bool feed(struct store *s, size_t n, int64_t now) {
     enum error e = wire_feed(s->wire, read_buffer, n);
     if (e != OK) {
         drop_broken(s, now,
-                    e == E_PROTOCOL ? "sent a reply of more than 64 MiB"
+                    e == E_PROTOCOL ? "sent a string of more than 16 MiB"
                                     : "memory is out for its replies");
         return false;
     }
@@ -405,6 +456,7 @@ static void read_replies(struct store *s, bool to_the_end, int64_t now) {
             read_ended(s, n, now);
             return;
         }
+        s->received += (uint64_t)n;
         if (!feed(s, (size_t)n, now))
             return;
         /* Edge-triggered: a short read has emptied the socket, what comes later is a new edge. */
@@ -429,6 +481,7 @@ struct store *store_open(const struct config *config, struct segment *segment,
     s->epoll = epoll;
     s->tag = tag;
     s->reason = E_BACKEND_UNAVAILABLE;
+    s->reply_bytes = REPLY_FIRST;
     return s;
 }
 
@@ -482,7 +535,9 @@ void store_commit(struct store *s, struct call *call, int64_t now) {
     int64_t size_ms = (int64_t)((call->to - call->from) / DEADLINE_BYTES_PER_MS);
     call->deadline = now + (s->config->redis_timeout + size_ms) * NS_PER_MS;
     call->committed = now;
+    call->received = s->received;
     call_queue_push(&s->waiting, call);
+    s->expected += call->wanted;
     if (call != &s->ping)
         stats_add(&s->row->counter[STAT_redis_commands], call->wanted);
 }
@@ -535,17 +590,27 @@ void store_on_event(struct store *s, uint32_t events, int64_t now) {
         read_replies(s, (events & closing) != 0, now);
 }
 
-/* With the breaker open nobody else will ask Redis anything, so that is found out at once. */
-static void ping_if_idle(struct store *s, int64_t now) {
-    if (s->pinging || s->waiting.first != NULL ||
-        (now - s->last_reply < IDLE_PING_MS * NS_PER_MS &&
-         breaker_position(&s->segment->breaker) != BREAKER_OPEN))
-        return;
+/* An idle Redis is asked whether it is alive; with the breaker open, when nobody else will ask it
+ * anything, at once. A busy one is asked something that has one answer only: while there is always
+ * something under way, one reply too many or too few would never show. */
+static bool ping_is_due(const struct store *s, int64_t now) {
+    if (s->pinging)
+        return false;
+    if (s->waiting.first != NULL)
+        return now - s->pinged >= BUSY_PING_MS * NS_PER_MS;
+    return now - s->last_reply >= IDLE_PING_MS * NS_PER_MS ||
+           breaker_position(&s->segment->breaker) == BREAKER_OPEN;
+}
+
+static void ping(struct store *s, int64_t now) {
+    char digits[DECIMAL_MAX];
+    struct slice number = {digits, decimal_put(digits, ++s->ping_number)};
     call_reset(&s->ping);
     s->ping.from = s->ping.to = s->appended;
     s->mark = outqueue_mark(&s->out);
-    store_append(s, &s->ping, (struct slice[]){SLICE("PING")}, 1);
+    store_append(s, &s->ping, (struct slice[]){SLICE("PING"), number}, 2);
     s->pinging = true;
+    s->pinged = now;
     store_commit(s, &s->ping, now);
 }
 
@@ -555,11 +620,19 @@ static void tick_ready(struct store *s, int64_t now) {
         drop(s, E_BACKEND_READONLY, now, "is read-only; connecting anew");
         return;
     }
-    ping_if_idle(s, now);
+    if (!s->leave_when_idle && ping_is_due(s, now))
+        ping(s, now);
+}
+
+/* Of the first call. What comes in takes its time, too: large values that were asked for before. */
+static int64_t first_deadline(const struct store *s) {
+    const struct call *first = s->waiting.first;
+    return first->deadline +
+           (int64_t)((s->received - first->received) / DEADLINE_BYTES_PER_MS) * NS_PER_MS;
 }
 
 static bool is_overdue(const struct store *s, int64_t now) {
-    return s->waiting.first != NULL && now >= s->waiting.first->deadline;
+    return s->waiting.first != NULL && now >= first_deadline(s);
 }
 
 static void tick_deadline(struct store *s, int64_t now) {
@@ -576,6 +649,8 @@ static void tick_deadline(struct store *s, int64_t now) {
     int64_t last = atomic_load_explicit(&s->segment->breaker.last_timeout, memory_order_relaxed);
     if (s->waiting.first->committed > last || last > now)
         breaker_timed_out(&s->segment->breaker, now);
+    if (s->reply_bytes < REPLY_FEARED)
+        s->reply_bytes = REPLY_FEARED;
     drop(s, E_BACKEND_TIMEOUT, now, "did not answer in time");
 }
 
@@ -602,6 +677,9 @@ void store_tick(struct store *s, int64_t now) {
             connect_failed(s, E_BACKEND_TIMEOUT, now, "did not let us in in time");
         else if (s->wire == NULL)
             try_connect(s, now);
+        /* The other workers have found out that it hangs. */
+        if (breaker_position(&s->segment->breaker) == BREAKER_OPEN)
+            refuse_waiting(s);
         break;
     case READY:
         tick_ready(s, now);
@@ -621,7 +699,7 @@ int64_t store_next_deadline(const struct store *s, int64_t now) {
     if (s->readable || s->done.first != NULL)
         return now;
     if (s->waiting.first != NULL)
-        next = earlier(next, s->waiting.first->deadline);
+        next = earlier(next, first_deadline(s));
     if (s->state == CONNECTING || s->state == HANDSHAKE)
         next = earlier(next, s->connect_deadline);
     if (s->state == CONNECTING && s->wire == NULL)
@@ -647,9 +725,13 @@ struct store_status store_get_status(const struct store *s) {
 
 void store_distrust(struct store *s, int64_t now) {
     if (s->state == READY)
-        drop_broken(s, now, "gave a reply of a type that its command never gives");
+        drop_doubtful(s, now, "gave a reply that its command never gives");
 }
 
 size_t store_unsent_bytes(const struct store *s) {
     return s->out.unsent;
+}
+
+bool store_is_full(const struct store *s) {
+    return s->out.unsent >= UNSENT_MAX || s->expected * s->reply_bytes >= EXPECTED_MAX;
 }

@@ -66,12 +66,18 @@ int64_t store_next_deadline(const struct store *store, int64_t now);
 struct call *store_next_done(struct store *store);
 
 /* A reply made no sense for its command: replies may have come apart from their calls, so the
- * connection ends, and with it whatever still waits on it. */
+ * connection ends, and every call fails that still waits on it or was not yet handed back. */
 void store_distrust(struct store *store, int64_t now);
 
 struct store_status store_get_status(const struct store *store);
 
 /* Bytes of commands that wait to be written. */
 size_t store_unsent_bytes(const struct store *store);
+
+/* Whether Redis has as much to do as it should have at once, by the commands that it has not taken
+ * yet and by the replies that are to come, which are thought to be as large as those of late. A
+ * Redis that is asked for more than that at once works it all out before it says anything, and
+ * every deadline passes. */
+bool store_is_full(const struct store *store);
 
 #endif

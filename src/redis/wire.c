@@ -6,7 +6,8 @@
 
 enum {
     READER_IDLE_BYTES = 1 << 20, /* hiredis frees its buffer when it is empty and larger */
-    REPLY_BYTES_MAX = 64 << 20,  /* a reply beyond this is not ours to carry */
+    STRING_BYTES_MAX = 16 << 20, /* a string beyond this is nothing that we asked for */
+    REPLY_BYTES_MAX = 64 << 20,  /* of all replies of a call: a batch brings many */
 };
 
 struct wire {
@@ -33,8 +34,17 @@ static void *add_node(const redisReadTask *task, enum reply_type type, int64_t i
     return buf_failed(&list->bytes) || buf_failed(&list->nodes) ? NULL : &an_object;
 }
 
+/* A line end follows a bulk string. hiredis 0.14.1 waits for it and doesn't look: with a length
+ * that is damaged, what it takes for the next reply lies in the middle of a value, and a value can
+ * say anything. */
+static bool ends_where_it_says(const redisReadTask *task, const char *bytes, size_t n) {
+    return task->type != REDIS_REPLY_STRING || (bytes[n] == '\r' && bytes[n + 1] == '\n');
+}
+
 static void *on_string(const redisReadTask *task, char *bytes, size_t n) {
     enum reply_type type = REPLY_STRING;
+    if (!ends_where_it_says(task, bytes, n))
+        return NULL;
     if (task->type == REDIS_REPLY_STATUS)
         type = REPLY_STATUS;
     else if (task->type == REDIS_REPLY_ERROR)
@@ -112,7 +122,7 @@ int wire_fd(const struct wire *w) {
 
 enum error wire_feed(struct wire *w, const void *bytes, size_t n) {
     redisReader *reader = w->context->reader;
-    if (reader->len - reader->pos + n > REPLY_BYTES_MAX)
+    if (reader->len - reader->pos + n > STRING_BYTES_MAX)
         return E_PROTOCOL;
     return redisReaderFeed(reader, bytes, n) == REDIS_OK ? OK : E_OUT_OF_MEMORY;
 }

@@ -25,8 +25,8 @@ const char *wire_fault(const struct wire *w);
 /* Non-blocking; -1 when there is a fault. */
 int wire_fd(const struct wire *w);
 
-/* Gives bytes that were read to the parser. E_OUT_OF_MEMORY; E_PROTOCOL: more than 64 MiB without a
- * whole reply. The wire is of no use after an error. */
+/* Gives bytes that were read to the parser. E_OUT_OF_MEMORY; E_PROTOCOL: more than 16 MiB without a
+ * whole element. The wire is of no use after an error. */
 LARDER_MUST_CHECK enum error wire_feed(struct wire *w, const void *bytes, size_t n);
 
 /* Parses on. OK: one whole reply was appended to `into`. E_AGAIN: there is none yet (parts of one

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime, timezone
 
@@ -58,9 +59,9 @@ def connected(text: str) -> list[Line]:
     return [line for line in lines(text) if line.text.startswith("connected to Redis")]
 
 
-def replacements(text: str, workers: int) -> list[float]:
-    """For each death the ms until the pool was whole again: as many workers that have reached Redis
-    as it should have."""
+def replacements(text: str, workers: int, killed: Mapping[int, float]) -> list[float]:
+    """For each death the ms until the pool was whole again, that is, until as many workers as it
+    should have had reached Redis. `killed` has the moments at which they were killed, by pid."""
     events = [(line.moment, 1, line.pid) for line in connected(text)]
     events += [(death.moment, -1, death.pid) for death in deaths(text)]
     serving: set[int] = set()
@@ -69,7 +70,7 @@ def replacements(text: str, workers: int) -> list[float]:
     for moment, change, pid in sorted(events):
         if change < 0:
             serving.discard(pid)
-            waiting.append(moment)
+            waiting.append(killed.get(pid, moment))
         else:
             serving.add(pid)
         if len(serving) >= workers:

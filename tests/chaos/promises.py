@@ -20,6 +20,7 @@ PROMISES = {
     "T15": "a full cache refuses politely",
     "T19": "shared memory survives a death in the middle of a write",
     "T20": "a corrupt segment cannot crash the pool",
+    "T25": "memory that runs out costs one worker at most, never a wrong answer",
     "T26": "signals and EINTR disturb nothing",
     "T27": "the wall clock may jump",
     "T28": "larder starts without Redis",

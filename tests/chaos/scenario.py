@@ -25,6 +25,7 @@ if TYPE_CHECKING:
 
 # Times depend on the machine, so a test fails at ten times the figure only. Counts don't.
 TIMES = ("us", "ms", "s")
+HOLDS = "holds"  # the unit of what is so or isn't: 0 exceptions to it, or 1
 LENIENCY = 10
 
 T = TypeVar("T")
@@ -68,8 +69,8 @@ class Finding:
 
     @classmethod
     def holds(cls, what: str, condition: object, detail: str = "") -> "Finding":
-        """Something that is so or isn't: counted as 0 or 1 exceptions to it."""
-        return cls(what, measured=0 if condition else 1, figure=0, unit="exceptions",
+        """Something that has to be so; `detail` says what is, if it isn't."""
+        return cls(what, measured=0 if condition else 1, figure=0, unit=HOLDS,
                    detail="" if condition else detail)
 
     def _fits(self, bound: float) -> bool:

@@ -13,7 +13,7 @@ from typing import Any
 from harness import LARDERD, PATH, SANITIZED
 from promises import PROMISES
 from runner import Result
-from scenario import Finding, Size, Verdict
+from scenario import HOLDS, Finding, Size, Verdict
 from world import Ledger
 
 HEADINGS = ("id", "scenario", "front", "what", "figure", "measured", "verdict")
@@ -30,16 +30,23 @@ def figure(finding: Finding) -> str:
     """The goal, with its direction and unit."""
     if finding.figure is None:
         return "-"
+    if finding.unit == HOLDS:
+        return "yes"
     sign = ">= " if finding.least else "<= " if finding.figure else ""
-    unit = "" if finding.unit == "exceptions" else f" {finding.unit}"
-    return f"{sign}{number(finding.figure)}{unit}".rstrip()
+    return f"{sign}{number(finding.figure)} {finding.unit}".rstrip()
+
+
+def measured(finding: Finding) -> str:
+    """What it was."""
+    if finding.unit == HOLDS:
+        return "no" if finding.measured else "yes"
+    return f"{number(finding.measured)} {finding.unit}".rstrip()
 
 
 def row(promise: str, title: str, kind: str, finding: Finding) -> tuple[str, ...]:
     """A line of the table."""
-    unit = "" if finding.unit == "exceptions" else f" {finding.unit}"
-    return (promise, title, kind or "-", finding.what, figure(finding),
-            f"{number(finding.measured)}{unit}".rstrip(), finding.verdict.value)
+    return (promise, title, kind or "-", finding.what, figure(finding), measured(finding),
+            finding.verdict.value)
 
 
 def lines(rows: list[tuple[str, ...]]) -> list[str]:

@@ -10,7 +10,8 @@ from typing import Any
 
 import pytest
 
-from harness import FRONTS, SANITIZED, Front, Larder, Process, Redis, Stack, Workspace
+from harness import (COVERED, FRONTS, SANITIZED, VALGRIND, Front, Larder, Process, Redis, Stack,
+                     Workspace)
 from rawhttp import Http
 
 _numbers = itertools.count(1)
@@ -27,7 +28,8 @@ def space() -> Iterator[Workspace]:
 @pytest.fixture(scope="session")
 def shared(space: Workspace) -> Iterator[Stack]:
     """Redis, larderd and both web servers, for tests that break nothing."""
-    stack = Stack(space)
+    # Under valgrind a large value takes longer than Redis has for an answer.
+    stack = Stack(space, redis_timeout=10000 if VALGRIND else None)
     before = stack.larder.workers()
     yield stack
     after = stack.larder.workers()
@@ -179,8 +181,8 @@ def pytest_configure(config: pytest.Config) -> None:
 
 
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
-    """Takes out what says nothing about a larderd with sanitizers: that is no skip."""
-    if not SANITIZED:
+    """Takes out what says nothing about a larderd that is watched: that is no skip."""
+    if not (SANITIZED or COVERED or VALGRIND):
         return
     out = [item for item in items if item.get_closest_marker("plain")]
     items[:] = [item for item in items if item not in out]

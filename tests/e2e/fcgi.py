@@ -123,6 +123,16 @@ def parse_response(output: bytes) -> Response:
     return response
 
 
+def content_of(data: bytes, kind: int = STDOUT) -> bytes:
+    """What the records of a kind carry, of all that came on a connection."""
+    content, at = bytearray(), 0
+    while at < len(data):
+        this, n, padding = struct.unpack(">xBxxHBx", data[at:at + 8])
+        content += data[at + 8:at + 8 + n] if this == kind else b""
+        at += 8 + n + padding
+    return bytes(content)
+
+
 class Connection:
     """One connection to a FastCGI socket."""
 
@@ -135,6 +145,14 @@ class Connection:
         except OSError:
             self.socket.close()
             raise
+
+    @classmethod
+    def of(cls, connected: socket.socket) -> "Connection":
+        """A connection that is there already."""
+        connection = cls.__new__(cls)
+        connection.socket = connected
+        connection._buffer = bytearray()
+        return connection
 
     def send(self, data: bytes) -> None:
         """Sends bytes as they are."""

@@ -25,6 +25,7 @@ from typing import IO, Any
 
 import fcgi
 import resp
+import valgrind
 from rawhttp import Http
 
 SRCDIR = Path(os.environ.get("SRCDIR") or Path(__file__).resolve().parents[2]).resolve()
@@ -42,8 +43,10 @@ def built_with_sanitizer() -> bool:
 
 
 SANITIZED = LARDERD.exists() and built_with_sanitizer()
+# It counts the lines that run, and writes the counts into files when it ends.
+COVERED = LARDERD.exists() and b".gcda" in LARDERD.read_bytes()
 # What a bound on time is multiplied by.
-SLOW = 20.0 if VALGRIND else 4.0 if SANITIZED else 1.0
+SLOW = 20.0 if VALGRIND else 4.0 if SANITIZED or COVERED else 1.0
 
 
 def eventually(check: Callable[[], Any], timeout: float = 10.0,
@@ -155,11 +158,7 @@ class Workspace:
         root = below or self.root
         found = [f"{p.name}: {p.read_text(errors='replace')[:4000]}"
                  for p in sorted(root.glob("**/sanitizer.*"))]
-        for path in sorted(root.glob("**/valgrind.*")):
-            text = path.read_text(errors="replace")
-            if re.search(r"ERROR SUMMARY: [1-9]", text):
-                found.append(f"{path.name}: {text[:8000]}")
-        return found
+        return [*found, *valgrind.findings(root)]
 
     def orphans(self) -> list[str]:
         """Children of this process that run, after the dead have been collected."""
@@ -373,12 +372,7 @@ class Larder(Process):
 
     def command(self) -> list[str]:
         """The program and its arguments, below valgrind if that is asked for."""
-        tool = []
-        if VALGRIND:
-            # A killed process has blocks that are only possibly lost.
-            tool = ["valgrind", "--error-exitcode=99", "--leak-check=full", "--trace-children=yes",
-                    "--errors-for-leak-kinds=definite",
-                    f"--log-file={self.directory}/valgrind.%p"]
+        tool = valgrind.command(self.directory) if VALGRIND else []
         return [*tool, str(LARDERD), *self.arguments()]
 
     def start(self, *, ready: bool | None = None, **launch: Any) -> "Larder":

@@ -15,6 +15,14 @@ class Closed(Exception):
     """The server closed the connection before a whole answer."""
 
 
+class NotHttp(AssertionError):
+    """What came is no HTTP/1 answer."""
+
+    def __init__(self, data: bytes) -> None:
+        super().__init__(f"no HTTP answer: {data!r}")
+        self.data = data
+
+
 @dataclass
 class Answer:
     """What a server answered."""
@@ -55,8 +63,9 @@ def read_answer(stream: BinaryIO, head: bool = False) -> Answer:
     line = stream.readline(65536)
     if not line:
         raise Closed("no answer")
-    version, status, *_ = line.decode("latin-1").split(" ", 2)
-    assert version in ("HTTP/1.1", "HTTP/1.0"), line
+    version, status, *_ = [*line.decode("latin-1").split(" ", 2), ""]
+    if version not in ("HTTP/1.1", "HTTP/1.0"):
+        raise NotHttp(line)
     headers: list[Header] = []
     while True:
         line = stream.readline(65536)
@@ -119,9 +128,13 @@ class Http:
         """Says that nothing more will be sent."""
         self._open()[0].shutdown(socket.SHUT_WR)
 
+    def receive_kept(self, head: bool = False) -> Answer:
+        """Reads the next answer, and leaves it to the server to close the connection."""
+        return read_answer(self._open()[1], head)
+
     def receive(self, head: bool = False) -> Answer:
         """Reads the next answer."""
-        answer = read_answer(self._open()[1], head)
+        answer = self.receive_kept(head)
         if (answer.header("Connection") or "").lower() == "close":
             self.close()
         return answer

@@ -1,4 +1,5 @@
-"""A worker reached by raw FastCGI: every way to cut a request, and every way to break the rules.
+"""A worker reached by raw FastCGI: every way to cut a request, and peers that take their time. How
+the rules may be broken is in hostile_fastcgi.py.
 
 The shared stack's workers must be the same processes after each of these tests.
 """
@@ -7,7 +8,6 @@ from __future__ import annotations
 
 import random
 import socket
-import struct
 import threading
 import time
 from collections.abc import Callable, Iterator
@@ -34,23 +34,6 @@ def redis(stack: Stack) -> Redis:
     return stack.redis
 
 
-def ask(larder: Larder, data: bytes) -> fcgi.Response | None:
-    """The answer to some bytes on a fresh connection; None if the service hangs up."""
-    with larder.connect() as connection:
-        try:
-            connection.send(data)
-            return connection.read_response()
-        except (fcgi.Closed, BrokenPipeError):
-            return None
-
-
-def expect_refusal(larder: Larder, data: bytes, statuses: tuple[int, ...] = (400,)) -> None:
-    """The bytes are answered with one of these statuses or by hanging up."""
-    answer = ask(larder, data)
-    if answer is not None and answer.protocol_status == fcgi.REQUEST_COMPLETE:
-        assert answer.status in statuses, answer
-
-
 # --- records in every shape ----------------------------------------------------------------------
 
 def test_split_at_every_byte(larder: Larder, key: str) -> None:
@@ -73,18 +56,6 @@ def test_one_byte_at_a_time(larder: Larder, key: str) -> None:
             connection.send(bytes([byte]))
             connection.wait_consumed()
         check_envelope(connection.read_response(), key, [1, 2, 3], 3600)
-
-
-@pytest.mark.parametrize("chunk", [1, 2, 7, 8, 100])
-@pytest.mark.parametrize("padding", [0, 1, 7, 255])
-def test_record_sizes_and_padding(larder: Larder, key: str, chunk: int, padding: int) -> None:
-    """Records of any size with any padding give the same answer."""
-    with larder.connect() as connection:
-        answer = connection.request("PUT", f"/cache/{key}", BODY, keep=True, chunk=chunk,
-                                    padding=padding)
-        check_envelope(answer, key, [1, 2, 3], 3600)
-        answer = connection.request("GET", f"/cache/{key}", chunk=chunk, padding=padding)
-        check_envelope(answer, key, [1, 2, 3], 3600, slack=1)
 
 
 @pytest.mark.parametrize("request_id", [1, 2, 255, 256, 65535])
@@ -195,213 +166,7 @@ def test_body_over_the_limit_keeps_the_connection(larder: Larder, key: str) -> N
             assert connection.request("GET", f"/cache/{key}", keep=True).status == 404
 
 
-# --- smuggling -----------------------------------------------------------------------------------
-
-def smuggled(key: str) -> bytes:
-    """Bytes that are a whole PUT of this key, were they ever read as records."""
-    return fcgi.request_bytes("PUT", f"/cache/{key}-smuggled", b'{"value":"evil"}', keep=True)
-
-
-@pytest.mark.parametrize("method,target,status", [
-    ("GET", "/cache/KEY", 404), ("HEAD", "/cache/KEY", 404), ("PUT", "/cache/KEY", 400),
-    ("DELETE", "/cache/KEY", 404), ("OPTIONS", "/cache/KEY", 204), ("POST", "/cache/KEY", 405),
-    ("FOO", "/cache/KEY", 405), ("PUT", "/cache/", 400), ("PUT", "/cache/%zz", 400),
-    ("PUT", "/cache/" + "k" * 600, 400), ("PUT", "/cache/KEY?x=1", 400), ("PUT", "/cache", 405),
-    ("DELETE", "/cache?x=1", 400), ("PUT", "/unknown", 404), ("GET", "/stats", 200),
-    ("GET", "/health", 200), ("GET", "/metrics", 200),
-])
-@pytest.mark.parametrize("repeat", [1, 5000])
-def test_smuggling(larder: Larder, redis: Redis, key: str, method: str, target: str, status: int,
-                   repeat: int) -> None:
-    """A body that spells a FastCGI request is never run as one, on any path (F21)."""
-    body = smuggled(key) * repeat
-    if repeat > 1 and status == 400 and target == "/cache/KEY":
-        body = body[:1_000_000]
-    with larder.connect() as connection:
-        answer = connection.request(method, target.replace("KEY", key), body, keep=True)
-        assert answer.status == status, answer
-        assert not connection.readable(0.02), "a second answer"
-        check_envelope(connection.request("PUT", f"/cache/{key}", BODY, keep=True), key,
-                       [1, 2, 3], 3600)
-    assert redis.ask("EXISTS", f"{key}-smuggled") == 0
-
-
-@pytest.mark.parametrize("announced", ["0", "", "1", "10", "100000"])
-def test_smuggling_with_a_false_length(larder: Larder, redis: Redis, key: str,
-                                       announced: str) -> None:
-    """CONTENT_LENGTH smaller or larger than STDIN doesn't set the rest free either."""
-    with larder.connect() as connection:
-        answer = connection.request("PUT", f"/cache/{key}", smuggled(key), keep=True,
-                                    params={"CONTENT_LENGTH": announced})
-        check_problem(answer, 400, "incomplete-body")
-        assert not connection.readable(0.02)
-        assert connection.request("GET", f"/cache/{key}", keep=True).status == 404
-    assert redis.ask("EXISTS", f"{key}-smuggled") == 0
-
-
-# --- parameters ----------------------------------------------------------------------------------
-
-@pytest.mark.parametrize("announced", ["-1", "+17", "abc", "17x", "0x11", "17 ", " 17", "17,17",
-                                       "1000000000", "18446744073709551616",
-                                       "18446744073709551633", "16", "18", "0", ""])
-def test_content_length(larder: Larder, redis: Redis, key: str, announced: str) -> None:
-    """A CONTENT_LENGTH that isn't the body's is 400, and nothing is stored (F15)."""
-    assert len(BODY) == 17
-    answer = larder.fastcgi("PUT", f"/cache/{key}", BODY, CONTENT_LENGTH=announced)
-    check_problem(answer, 400, "incomplete-body")
-    assert redis.ask("EXISTS", key) == 0
-
-
-@pytest.mark.parametrize("params,statuses", [
-    ({"REQUEST_METHOD": ""}, (400, 405)), ({"REQUEST_URI": ""}, (400,)),
-    ({"REQUEST_METHOD": "get"}, (405,)), ({"REQUEST_METHOD": "GET "}, (400, 405)),
-    ({"REQUEST_METHOD": "A" * 1000}, (405,)), ({"REQUEST_METHOD": "A" * 60_000}, (400, 405)),
-    ({"REQUEST_URI": "/cache/" + "k" * 60_000}, (400,)),
-    ({"REQUEST_URI": "*"}, (400, 404)), ({"REQUEST_URI": "cache/x"}, (400, 404)),
-    ({"REQUEST_URI": "http://localhost"}, (200,)),
-    ({"REQUEST_METHOD": "GET\0X"}, (400,)), ({"REQUEST_URI": "/cache/a\0b"}, (400,)),
-    ({"REQUEST_URI": "/cache/a\r\nSet-Cookie: x"}, (400,)), ({"HTTP_X": "a\0b"}, (400, 404)),
-    ({"REQUEST_METHOD": "GET\nERROR: forged"}, (400, 405)),
-], ids=lambda v: str(v)[:40])
-def test_odd_parameters(larder: Larder, params: dict[str, str], statuses: tuple[int, ...]) -> None:
-    """Missing, huge and malformed parameters are problems, and forge no header (F13, F17)."""
-    answer = larder.fastcgi("GET", "/cache/none", b"", **params)
-    assert answer.status in statuses, answer
-    assert answer.header("Set-Cookie") is None
-    assert "\nERROR: forged" not in larder.text()
-
-
-@pytest.mark.parametrize("missing", ["REQUEST_METHOD", "REQUEST_URI"])
-def test_missing_parameters(larder: Larder, missing: str) -> None:
-    """A request without method or target is 400."""
-    pairs = [p for p in fcgi.default_params("GET", "/", b"") if p[0] != missing.encode()]
-    answer = ask(larder, fcgi.request_bytes("GET", "/", pairs=pairs))
-    assert answer is not None
-    check_problem(answer, 400, "malformed-request")
-
-
-def test_no_parameters_at_all(larder: Larder) -> None:
-    """An empty parameter stream is 400 or a hang-up."""
-    expect_refusal(larder, fcgi.request_bytes("GET", "/", pairs=[]))
-
-
-def test_parameters_up_to_the_cap(larder: Larder, key: str) -> None:
-    """200 further parameters, and 60 KiB of them, are ignored."""
-    many: dict[str, str | bytes] = {f"HTTP_X_{i}": "v" for i in range(200)}
-    assert larder.fastcgi("GET", f"/cache/{key}", b"", **many).status == 404
-    assert larder.fastcgi("GET", f"/cache/{key}", HTTP_X="v" * 60_000).status == 404
-
-
-@pytest.mark.parametrize("count,size", [(300, 1), (65_535, 1), (1_000_000, 0), (3, 60_000),
-                                        (100, 60_000)])
-def test_parameters_beyond_the_cap(larder: Larder, key: str, count: int, size: int) -> None:
-    """Too many or too large parameters are refused with bounded memory (F16)."""
-    content = b"".join(fcgi.pair(k, v) for k, v in fcgi.default_params("GET", f"/cache/{key}", b""))
-    content += fcgi.pair(b"x", b"v" * size) * count
-    expect_refusal(larder, fcgi.begin() + fcgi.stream(fcgi.PARAMS, content)
-                   + fcgi.record(fcgi.STDIN))
-
-
-@pytest.mark.parametrize("content", [
-    b"\xff\xff\xff\xff", b"\x01\xff\xff\xff\xff", b"\x7f", b"\xff\xff\xff\xff\xff\xff\xff\xffX",
-    b"\x01\xff", b"\x80", b"\x01", b"\x05\x05abc", b"\x80\x00\x00\x01\x80\x00\x00",
-], ids=lambda c: c.hex())
-def test_lying_lengths(larder: Larder, content: bytes) -> None:
-    """Lengths beyond what is there are refused, whatever libfcgi would do (F8, CVE-2025-23016)."""
-    good = b"".join(fcgi.pair(k, v) for k, v in fcgi.default_params("GET", "/health/live", b""))
-    for params in (content, good + content):
-        expect_refusal(larder, fcgi.begin() + fcgi.stream(fcgi.PARAMS, params)
-                       + fcgi.record(fcgi.STDIN))
-
-
-# --- broken protocol -----------------------------------------------------------------------------
-
-GOOD_PARAMS = fcgi.stream(fcgi.PARAMS, b"".join(
-    fcgi.pair(k, v) for k, v in fcgi.default_params("PUT", "/cache/broken", BODY)))
-GOOD_BODY = fcgi.stream(fcgi.STDIN, BODY)
-BROKEN = {
-    "version-0": fcgi.record(fcgi.BEGIN, b"\0\1\0\0\0\0\0\0", version=0) + GOOD_PARAMS + GOOD_BODY,
-    "version-2": fcgi.record(fcgi.BEGIN, b"\0\1\0\0\0\0\0\0", version=2) + GOOD_PARAMS + GOOD_BODY,
-    "http": b"PUT /cache/broken HTTP/1.1\r\nHost: x\r\nContent-Length: 17\r\n\r\n" + BODY,
-    "params-before-begin": GOOD_PARAMS + GOOD_BODY,
-    "stdin-before-params": fcgi.begin() + GOOD_BODY + GOOD_PARAMS,
-    "data": fcgi.begin() + GOOD_PARAMS + fcgi.stream(fcgi.DATA, BODY) + GOOD_BODY,
-    "begin-short": fcgi.record(fcgi.BEGIN, b"\0\1\0\0") + GOOD_PARAMS + GOOD_BODY,
-    "begin-long": fcgi.record(fcgi.BEGIN, b"\0\1" + b"\0" * 14) + GOOD_PARAMS + GOOD_BODY,
-    "begin-empty": fcgi.record(fcgi.BEGIN) + GOOD_PARAMS + GOOD_BODY,
-    "request-id-0": fcgi.request_bytes("PUT", "/cache/broken", BODY, request_id=0),
-    "authorizer": fcgi.begin(fcgi.AUTHORIZER) + GOOD_PARAMS + GOOD_BODY,
-    "filter": fcgi.begin(fcgi.FILTER) + GOOD_PARAMS + GOOD_BODY + fcgi.stream(fcgi.DATA, b"x"),
-    "role-9": fcgi.begin(9) + GOOD_PARAMS + GOOD_BODY,
-    "abort-before-params": fcgi.begin() + fcgi.record(fcgi.ABORT) + GOOD_PARAMS + GOOD_BODY,
-    "abort-mid-body": fcgi.begin() + GOOD_PARAMS + fcgi.record(fcgi.STDIN, BODY[:5])
-    + fcgi.record(fcgi.ABORT),
-    "abort-then-the-rest": fcgi.begin() + GOOD_PARAMS + fcgi.record(fcgi.STDIN, BODY[:5])
-    + fcgi.record(fcgi.ABORT) + fcgi.stream(fcgi.STDIN, BODY[5:]),
-    "end-from-the-client": fcgi.begin() + fcgi.record(fcgi.END, b"\0" * 8) + GOOD_PARAMS
-    + GOOD_BODY,
-    "stdout-from-the-client": fcgi.begin() + fcgi.record(fcgi.STDOUT, b"x") + GOOD_PARAMS
-    + GOOD_BODY,
-    "params-of-another-request": fcgi.begin() + GOOD_PARAMS.replace(b"\1\4\0\1", b"\1\4\0\2")
-    + GOOD_BODY,
-    "body-of-another-request": fcgi.begin() + GOOD_PARAMS + fcgi.stream(fcgi.STDIN, BODY, 2),
-    "type-0": fcgi.begin() + fcgi.record(0, b"x") + GOOD_PARAMS + GOOD_BODY,
-    "zeros": b"\0" * 4096,
-    "ones": b"\xff" * 4096,
-    "random": random.Random(3).randbytes(4096),
-}
-
-
-@pytest.mark.parametrize("name", BROKEN)
-def test_broken_protocol(larder: Larder, redis: Redis, name: str) -> None:
-    """Whoever breaks the protocol is hung up on soon, and no handler runs (F3 to F6, F12)."""
-    with larder.connect() as connection:
-        try:
-            connection.send(BROKEN[name])
-            answer = connection.read_response()
-        except (fcgi.Closed, BrokenPipeError):
-            answer = None
-    if answer is not None and answer.protocol_status != fcgi.UNKNOWN_ROLE:
-        assert answer.status >= 400, answer
-    assert redis.ask("EXISTS", "broken") == 0
-
-
-def test_second_begin(larder: Larder, redis: Redis, key: str) -> None:
-    """A request multiplexed into another is not run (F7)."""
-    other = fcgi.request_bytes("PUT", f"/cache/{key}-2", BODY, request_id=2, keep=True)
-    first = fcgi.begin(keep=True) + fcgi.stream(fcgi.PARAMS, b"".join(
-        fcgi.pair(k, v) for k, v in fcgi.default_params("PUT", f"/cache/{key}-1", BODY)))
-    with larder.connect() as connection:
-        connection.send(first + other + GOOD_BODY)
-        for kind, request_id, content in connection.records():
-            if request_id == 2:
-                assert kind == fcgi.END and content[4] == fcgi.CANT_MPX_CONN
-            if kind == fcgi.END and request_id == 1:
-                break
-    assert redis.ask("EXISTS", f"{key}-2") == 0
-
-
-@pytest.mark.parametrize("names", [1, 3, 10, 500])
-def test_get_values(larder: Larder, names: int) -> None:
-    """GET_VALUES, also with one name many times, is answered rightly or refused (F9, F10)."""
-    asked = [b"FCGI_MPXS_CONNS", b"FCGI_MAX_REQS", b"FCGI_MAX_CONNS"]
-    content = b"".join(fcgi.pair(asked[i % 3 if names < 10 else 0], b"") for i in range(names))
-    with larder.connect() as connection:
-        connection.send(fcgi.record(fcgi.GET_VALUES, content, request_id=0))
-        for kind, request_id, result in connection.records():
-            assert (kind, request_id) == (fcgi.GET_VALUES_RESULT, 0)
-            assert b"FCGI_MPXS_CONNS0" in result
-            break
-
-
-def test_unknown_management_record(larder: Larder) -> None:
-    """An unknown management record is answered with UNKNOWN_TYPE or refused (F11)."""
-    with larder.connect() as connection:
-        connection.send(fcgi.record(42, b"x" * 8, request_id=0))
-        for kind, _, content in connection.records():
-            assert kind == fcgi.UNKNOWN_TYPE and content[0] == 42
-            break
-
+# --- broken at random -----------------------------------------------------------------------------
 
 def test_mutations(larder: Larder, key: str) -> None:
     """A thousand random mutations of a good request leave every worker alive."""
@@ -600,12 +365,7 @@ def test_slow_but_steady_reader(quiet: Larder) -> None:
         while chunk := connection.socket.recv(32768):
             data += chunk
             time.sleep(0.01)
-    body, at = b"", 0
-    while at < len(data):
-        kind, n, padding = struct.unpack(">xBxxHBx", data[at:at + 8])
-        body += data[at + 8:at + 8 + n] if kind == fcgi.STDOUT else b""
-        at += 8 + n + padding
-    assert value_text(body) == text
+    assert value_text(fcgi.content_of(data)) == text
 
 
 @pytest.mark.serial

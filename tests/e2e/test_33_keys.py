@@ -255,41 +255,6 @@ def test_methods(http: Http) -> None:
 
 # --- deleting by prefix --------------------------------------------------------------------------
 
-@pytest.mark.parametrize("target,status,slug", [
-    ("/cache/", 400, "invalid-key"), ("/cache?key=a", 400, "unknown-parameter"),
-    ("/cache?x", 400, "unknown-parameter"), ("/cache?=", 400, "unknown-parameter"),
-    ("/cache?PREFIX=p", 400, "unknown-parameter"),
-    ("/cache?prefix=p&x=1", 400, "unknown-parameter"),
-    ("/cache?x=1&prefix=p", 400, "unknown-parameter"),
-    ("/cache?limit=1&prefix=p", 400, "unknown-parameter"),
-    ("/cache?prefix=", 400, "invalid-parameter"), ("/cache?prefix", 400, "invalid-parameter"),
-    ("/cache?prefix=p&tag=t", 400, "invalid-parameter"),
-    ("/cache?prefix=p&prefix=p", 400, "invalid-parameter"),
-    ("/cache?prefix=p&%70refix=q", 400, "invalid-parameter"),
-    ("/cache?prefix=%0A", 400, "invalid-parameter"),
-    ("/cache?prefix=%FF", 400, "invalid-parameter"),
-    ("/cache?prefix=" + "p" * 513, 400, "invalid-parameter"),
-    ("/cache?prefix=%zz", 400, "invalid-parameter"),
-    ("/cache?", 400, "invalid-parameter"), ("/cache?&", 400, "invalid-parameter"),
-    ("/cache?&&", 400, "invalid-parameter"),
-    ("/cache/p?prefix=p", 400, "unknown-parameter"), ("/CACHE?prefix=p", 404, "not-found"),
-    ("/cache//?prefix=p", 400, "malformed-path"),
-])
-def test_nothing_is_deleted(solo: Solo, target: str, status: int, slug: str) -> None:
-    """What isn't one prefix is refused, and nothing is deleted (hostile-inputs 99 to 101): a query
-    that is empty, as when a variable in it wasn't set, is no flush either."""
-    http, _, redis = solo
-    fill(redis, ["p", "p1", "q", "pp", "t"])
-    http.put("/cache/p2", {"value": 1, "tags": ["t"]})
-    before = names_in(redis)
-    answer = http.delete(target)
-    if answer.is_problem:
-        check_problem(answer, status, slug)
-    else:
-        assert answer.status in (400, 403, 404), answer
-    assert names_in(redis) == before
-    assert http.get("/cache/p2").status == 200
-
 
 def test_flush_needs_no_query(solo: Solo) -> None:
     """DELETE /cache alone is everything."""

@@ -452,18 +452,6 @@ def test_good_tags(stack: Stack, http: Http, key: str, tag: str) -> None:
         assert http.get(f"/cache/{key}").json()["tags"] == [tag, f"{key}-x"]
 
 
-@pytest.mark.parametrize("text", [
-    '"a"', "1", "{}", "true", '{"a":"b"}', "[1]", "[null]", '[""]', '["a",["b"]]', '["\\u0000"]',
-    '["a\\nb"]', '["\\u007f"]', '["\\u0085"]', f'["{"x" * 129}"]', f'["{"é" * 65}"]',
-    json.dumps([f"t{i}" for i in range(33)]),
-])
-def test_bad_tags(stack: Stack, http: Http, key: str, text: str) -> None:
-    """Anything else is 422, and nothing is stored."""
-    answer = http.put(f"/cache/{key}", f'{{"value":1,"tags":{text}}}'.encode())
-    check_problem(answer, 422, "invalid-tag")
-    assert stack.redis.ask("EXISTS", key) == 0
-
-
 def test_how_many_tags(http: Http, key: str) -> None:
     """32 tags, duplicates not counted; none at all is as good as no member."""
     tags = [f"{key}-{i}" for i in range(32)]
@@ -477,26 +465,6 @@ def test_how_many_tags(http: Http, key: str) -> None:
     long = [f"{i:02d}" + "\u0416" * 63 for i in range(32)]
     assert check_json(http.put(f"/cache/{key}", {"value": 1, "tags": long}))["tags"] == long
     assert http.get(f"/cache/{key}").json()["tags"] == long
-
-
-@pytest.mark.parametrize("field,status,slug", [
-    ('"a", "b"', 200, ""), ('"a","a"', 200, ""), ("", 200, ""), ('"a";x=1', 200, ""),
-    ("a", 400, "invalid-field"), ('"a" "b"', 400, "invalid-field"), ('"a",', 400, "invalid-field"),
-    ('"a', 400, "invalid-field"), ('("a")', 400, "invalid-field"), ("1", 400, "invalid-field"),
-    ('""', 422, "invalid-tag"), (f'"{"x" * 129}"', 422, "invalid-tag"),
-    (", ".join(f'"t{i}"' for i in range(33)), 422, "invalid-tag"),
-    (", ".join(f'"t{i}"' for i in range(32)), 200, ""),
-])
-def test_cache_groups(stack: Stack, http: Http, key: str, field: str, status: int,
-                      slug: str) -> None:
-    """Cache-Groups of a raw PUT is a list of strings (RFC 9875)."""
-    answer = http.put(f"/raw/{key}", b"1", [("Cache-Groups", field)])
-    if status == 200:
-        assert answer.status == 200, answer
-        assert http.get(f"/raw/{key}").body == b"1"
-    else:
-        check_problem(answer, status, slug)
-        assert stack.redis.ask("EXISTS", key) == 0
 
 
 @pytest.mark.parametrize("query,status,slug", [

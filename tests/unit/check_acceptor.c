@@ -211,6 +211,22 @@ START_TEST(rows_are_counted_by_the_master) {
 }
 END_TEST
 
+/* A row that nobody has could keep all others from listening, for ever. */
+START_TEST(heartbeats_that_are_no_time_do_not_count) {
+    static const int64_t times[] = {INT64_MIN, -1, INT64_MAX, 2000 * NS_PER_S};
+    for (size_t i = 0; i < COUNT_OF(times); i++) {
+        set_worker(OTHER, 0);
+        atomic_store(&row(OTHER)->heartbeat, times[i]);
+        balance_with(50);
+        check_listening(true);
+    }
+    /* Its own clock is read later than the turn's. */
+    atomic_store(&row(OTHER)->heartbeat, rig.service.now + NS_PER_MS);
+    balance_with(50);
+    check_listening(false);
+}
+END_TEST
+
 START_TEST(least_loaded_worker_is_woken_if_it_is_not_listening) {
     balance_with(0);
     set_worker(OTHER, 2);
@@ -341,6 +357,53 @@ START_TEST(passed_connection_is_adopted_and_counted) {
 }
 END_TEST
 
+START_TEST(worker_with_all_its_connections_takes_no_more) {
+    acceptor.most = 2;
+    for (int i = 0; i < 3; i++)
+        connect_web(i);
+    balance_with(0);
+    acceptor_accept(&acceptor, &r, rig.service.now);
+    acceptor_accept(&acceptor, &r, rig.service.now);
+    ck_assert_uint_eq(r.connections, 2);
+    balance_with(2);
+    check_listening(false);
+    /* One more event of the same turn. */
+    r.connections = 2;
+    acceptor_accept(&acceptor, &r, rig.service.now);
+    ck_assert_uint_eq(r.connections, 2);
+    balance_with(1);
+    check_listening(true);
+    r.connections = 1;
+    acceptor_accept(&acceptor, &r, rig.service.now);
+    ck_assert_uint_eq(r.connections, 2);
+}
+END_TEST
+
+/* Redis must be reached again when its connection is lost. */
+START_TEST(some_descriptors_are_no_connections) {
+    struct rlimit before;
+    int open_ones[64];
+    if (under_valgrind())
+        return;
+    ck_assert_int_eq(getrlimit(RLIMIT_NOFILE, &before), 0);
+    struct rlimit few = {.rlim_cur = 64, .rlim_max = before.rlim_max};
+    ck_assert_int_eq(setrlimit(RLIMIT_NOFILE, &few), 0);
+    acceptor_limit(&acceptor);
+    unsigned n = 0;
+    while ((open_ones[n] = dup(rig.epoll)) >= 0)
+        n++;
+    for (unsigned i = 0; i < n; i++)
+        close(open_ones[i]);
+    ck_assert_uint_ge(n, acceptor.most + 8);
+    ck_assert_uint_gt(acceptor.most, 0);
+    few.rlim_cur = 3;
+    ck_assert_int_eq(setrlimit(RLIMIT_NOFILE, &few), 0);
+    acceptor_limit(&acceptor);
+    ck_assert_uint_eq(acceptor.most, 1);
+    ck_assert_int_eq(setrlimit(RLIMIT_NOFILE, &before), 0);
+}
+END_TEST
+
 /* No descriptors left: looking again at once would spin. */
 START_TEST(worker_without_descriptors_pauses) {
     struct rlimit before;
@@ -387,6 +450,7 @@ Suite *suite_acceptor(void) {
     tcase_add_test(t, worker_that_is_not_live_does_not_count);
     tcase_add_test(t, master_and_own_row_do_not_count);
     tcase_add_test(t, rows_are_counted_by_the_master);
+    tcase_add_test(t, heartbeats_that_are_no_time_do_not_count);
     tcase_add_test(t, least_loaded_worker_is_woken_if_it_is_not_listening);
     tcase_add_test(t, worker_that_listens_is_not_woken);
     t = add_case(s, "epoll");
@@ -397,6 +461,8 @@ Suite *suite_acceptor(void) {
     tcase_add_test(t, connections_that_end_with_their_request_are_accepted_together);
     tcase_add_test(t, all_who_wait_are_taken_before_a_stop);
     tcase_add_test(t, passed_connection_is_adopted_and_counted);
+    tcase_add_test(t, worker_with_all_its_connections_takes_no_more);
+    tcase_add_test(t, some_descriptors_are_no_connections);
     tcase_add_test(t, worker_without_descriptors_pauses);
     return s;
 }

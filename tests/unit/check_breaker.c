@@ -267,10 +267,23 @@ START_TEST(of_eight_processes_exactly_one_probes_per_lease) {
 }
 END_TEST
 
+/* What stands in place of an answer must not be one: "there is no such key", say. */
+START_TEST(no_reason_is_an_answer) {
+    b->state = BREAKER_OPEN;
+    for (enum error e = OK; e < ERROR_COUNT; e++) {
+        b->reason = (uint32_t)e;
+        ck_assert_int_ge(error_info(breaker_reason(b))->status, 503);
+        if (e != OK && error_info(e)->status >= 503)
+            ck_assert_int_eq(breaker_reason(b), e);
+    }
+}
+END_TEST
+
 Suite *suite_breaker(void) {
     Suite *s = suite_create("breaker");
     TCase *positions = tcase_create("positions");
     tcase_add_checked_fixture(positions, setup, teardown);
+    tcase_add_test(positions, no_reason_is_an_answer);
     tcase_add_test(positions, a_new_one_is_closed);
     tcase_add_test(positions, a_failed_connection_lets_only_working_ones_go_on);
     tcase_add_test(positions, the_reason_is_the_latest_and_the_time_the_first);

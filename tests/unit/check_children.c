@@ -12,6 +12,7 @@
 #include "base/clock.h"
 #include "base/log.h"
 #include "process/children.h"
+#include "support.h"
 #include "temp_dir.h"
 
 enum { WORKERS = 4, ROWS = SEGMENT_FIRST_WORKER_ROW + WORKERS };
@@ -27,6 +28,7 @@ static char log_file[TEMP_DIR_PATH_MAX + 8];
 static struct segment *segment;
 static struct children children;
 static const int64_t NOW = 1000 * NS_PER_S;
+static const int64_t WATCHDOG = 10 * NS_PER_S;
 
 static void setup(void) {
     size_t bytes = sizeof(struct segment) + ROWS * sizeof(struct stats_row);
@@ -66,14 +68,21 @@ static bool log_has(const char *text) {
 static pid_t fork_sleeper(void) {
     const struct sigaction plain = {.sa_handler = SIG_DFL};
     struct sigaction before;
+    int asleep[2];
+    char byte;
     ck_assert_int_eq(sigaction(SIGTERM, &plain, &before), 0);
+    ck_assert_int_eq(pipe2(asleep, O_CLOEXEC), 0);
     pid_t pid = fork();
     ck_assert_int_ge(pid, 0);
     if (pid == 0) {
+        close_inherited();
         for (;;)
             (void)pause();
     }
     ck_assert_int_eq(sigaction(SIGTERM, &before, NULL), 0);
+    close(asleep[1]);
+    ck_assert_int_eq(read(asleep[0], &byte, 1), 0);
+    close(asleep[0]);
     return pid;
 }
 
@@ -161,11 +170,12 @@ END_TEST
 
 START_TEST(dismissed_child_gets_the_signal_and_its_time) {
     pid_t pid = fork_sleeper();
+    ck_assert_int_eq(children_next_deadline(&children, WATCHDOG), INT64_MAX);
     make_live(1, pid, 1);
-    ck_assert_int_eq(children_next_deadline(&children), INT64_MAX);
+    ck_assert_int_eq(children_next_deadline(&children, WATCHDOG), NOW + WATCHDOG);
     children_dismiss(&children, 1, SIGTERM, NOW + 5 * NS_PER_S);
     ck_assert_int_eq(children.slots[1].state, CHILD_LEAVING);
-    ck_assert_int_eq(children_next_deadline(&children), NOW + 5 * NS_PER_S);
+    ck_assert_int_eq(children_next_deadline(&children, WATCHDOG), NOW + 5 * NS_PER_S);
     int status = reap(pid);
     ck_assert(WIFSIGNALED(status));
     ck_assert_int_eq(WTERMSIG(status), SIGTERM);
@@ -179,10 +189,10 @@ START_TEST(earliest_deadline_counts) {
         make_live(i + 1, pids[i], 1);
         children_dismiss(&children, i + 1, SIGTERM, NOW + (i == 1 ? 1 : 3) * NS_PER_S);
     }
-    ck_assert_int_eq(children_next_deadline(&children), NOW + NS_PER_S);
+    ck_assert_int_eq(children_next_deadline(&children, WATCHDOG), NOW + NS_PER_S);
     bool early;
     (void)children_bury(&children, 2, reap(pids[1]), NOW, &early);
-    ck_assert_int_eq(children_next_deadline(&children), NOW + 3 * NS_PER_S);
+    ck_assert_int_eq(children_next_deadline(&children, WATCHDOG), NOW + 3 * NS_PER_S);
     (void)reap(pids[0]);
     (void)reap(pids[2]);
 }
@@ -198,7 +208,7 @@ START_TEST(child_that_does_not_leave_is_killed_once) {
     children_kill_overdue(&children, NOW + NS_PER_S, 10 * NS_PER_S);
     ck_assert(children.slots[1].killed);
     ck_assert(log_has("did not leave in time"));
-    ck_assert_int_eq(children_next_deadline(&children), INT64_MAX);
+    ck_assert_int_eq(children_next_deadline(&children, WATCHDOG), INT64_MAX);
     size_t before = strlen(logged());
     children_kill_overdue(&children, NOW + 2 * NS_PER_S, 10 * NS_PER_S);
     ck_assert_uint_eq(strlen(logged()), before);
@@ -210,23 +220,68 @@ START_TEST(child_that_does_not_leave_is_killed_once) {
 }
 END_TEST
 
+static void beat(uint32_t slot, int64_t at) {
+    atomic_store(&segment->rows[slot].heartbeat, at);
+}
+
 START_TEST(child_without_a_heartbeat_is_killed) {
     pid_t pid = fork_sleeper();
-    int64_t watchdog = 10 * NS_PER_S;
+    /* Of the process before: no sign of this one. */
+    beat(1, NOW - NS_PER_S);
     make_live(1, pid, 1);
-    children_kill_overdue(&children, NOW + watchdog - 1, watchdog);
+    children_kill_overdue(&children, NOW + WATCHDOG - 1, WATCHDOG);
     ck_assert(!children.slots[1].killed);
-    /* What it says is true, though the master looks only now. */
-    atomic_store(&segment->rows[1].heartbeat, NOW + 6 * NS_PER_S);
-    children_kill_overdue(&children, NOW + 10 * NS_PER_S, watchdog);
+    beat(1, NOW + 5 * NS_PER_S);
+    children_kill_overdue(&children, NOW + 11 * NS_PER_S, WATCHDOG);
     ck_assert(!children.slots[1].killed);
-    children_kill_overdue(&children, NOW + 16 * NS_PER_S - 1, watchdog);
+    ck_assert_int_eq(children_next_deadline(&children, WATCHDOG), NOW + 21 * NS_PER_S);
+    children_kill_overdue(&children, NOW + 21 * NS_PER_S - 1, WATCHDOG);
     ck_assert(!children.slots[1].killed);
-    children_kill_overdue(&children, NOW + 16 * NS_PER_S, watchdog);
-    ck_assert(log_has("no sign of life"));
+    atomic_store(&segment->rows[1].route, 1);
+    atomic_store(&segment->rows[1].phase, WORKER_FINISHES);
+    children_kill_overdue(&children, NOW + 21 * NS_PER_S, WATCHDOG);
+    ck_assert(log_has("no sign of life for 10.0 s; it was finishing a request, its last request "
+                      "was PUT /thing (thing_put)"));
     bool early;
     /* Nobody asked it to go: it is replaced. */
-    ck_assert(children_bury(&children, 1, reap(pid), NOW + 17 * NS_PER_S, &early));
+    ck_assert(children_bury(&children, 1, reap(pid), NOW + 22 * NS_PER_S, &early));
+}
+END_TEST
+
+/* A heartbeat of the future would otherwise be one for ever. */
+START_TEST(heartbeat_counts_when_it_changes) {
+    pid_t pid = fork_sleeper();
+    make_live(1, pid, 1);
+    beat(1, INT64_MAX);
+    children_kill_overdue(&children, NOW, WATCHDOG);
+    children_kill_overdue(&children, NOW + WATCHDOG, WATCHDOG);
+    ck_assert_int_eq(WTERMSIG(reap(pid)), SIGKILL);
+}
+END_TEST
+
+/* Nobody could move while the machine stood still, the master no more than its children. */
+START_TEST(time_in_which_the_master_stood_still_does_not_count) {
+    pid_t pid = fork_sleeper();
+    make_live(1, pid, 1);
+    beat(1, NOW + NS_PER_S);
+    children_kill_overdue(&children, NOW + NS_PER_S, WATCHDOG);
+    children_excuse(&children, 100 * NS_PER_S);
+    children_kill_overdue(&children, NOW + 101 * NS_PER_S, WATCHDOG);
+    ck_assert(!children.slots[1].killed);
+    ck_assert_int_eq(children_next_deadline(&children, WATCHDOG), NOW + 111 * NS_PER_S);
+    children_kill_overdue(&children, NOW + 111 * NS_PER_S - 1, WATCHDOG);
+    ck_assert(!children.slots[1].killed);
+    children_kill_overdue(&children, NOW + 111 * NS_PER_S, WATCHDOG);
+    ck_assert_int_eq(WTERMSIG(reap(pid)), SIGKILL);
+    /* Who comes later has nothing of it. */
+    bool early;
+    (void)children_bury(&children, 1, signalled(SIGKILL), NOW + 112 * NS_PER_S, &early);
+    children_enter(&children, 1, fork_sleeper(), 1, NOW + 112 * NS_PER_S);
+    pid = children.slots[1].pid;
+    children_kill_overdue(&children, NOW + 122 * NS_PER_S - 1, WATCHDOG);
+    ck_assert(!children.slots[1].killed);
+    children_kill_overdue(&children, NOW + 122 * NS_PER_S, WATCHDOG);
+    ck_assert_int_eq(WTERMSIG(reap(pid)), SIGKILL);
 }
 END_TEST
 
@@ -290,6 +345,7 @@ START_TEST(obituary_tells_end_age_route_and_load) {
     make_live(2, 12345, 7);
     struct stats_row *row = &segment->rows[2];
     atomic_store(&row->route, 1);
+    atomic_store(&row->phase, WORKER_STARTS);
     atomic_store(&row->in_flight, 5);
     atomic_store(&row->connections, 17);
     atomic_store(&row->served, 1);
@@ -298,7 +354,7 @@ START_TEST(obituary_tells_end_age_route_and_load) {
     ck_assert(log_has("worker 2 (pid 12345, generation 7)"));
     ck_assert(log_has("signal 11 (Segmentation fault)"));
     ck_assert(log_has("after 90.0 s"));
-    ck_assert(log_has("thing_put"));
+    ck_assert(log_has("it was starting a request, its last request was PUT /thing (thing_put)"));
     ck_assert(log_has("5 were in flight on 17 connections"));
     ck_assert(log_has("warning"));
 }
@@ -319,6 +375,7 @@ START_TEST(route_that_is_none_is_not_looked_up) {
         bool early;
         make_live(1, 101, 1);
         atomic_store(&segment->rows[1].route, indexes[i]);
+        atomic_store(&segment->rows[1].phase, indexes[i] + WORKER_PHASES - 2);
         ck_assert(children_bury(&children, 1, signalled(SIGKILL), NOW, &early));
         ck_assert(log_has("nothing known"));
         ck_assert_int_eq(log_open(log_file, LOG_LEVEL_INFO), OK);
@@ -356,16 +413,21 @@ static const struct {
     int status;
     bool unasked;
     bool early;
+    int seconds; /* that it lived */
 } deaths[] = {
-    {false, false, false, W_EXITCODE(1, 0), true, true},
-    {false, true, false, W_EXITCODE(1, 0), true, true},
-    {true, false, false, W_EXITCODE(0, SIGSEGV), true, true},
-    {true, true, false, W_EXITCODE(0, SIGSEGV), true, false},
+    {false, false, false, W_EXITCODE(1, 0), true, true, 0},
+    {false, true, false, W_EXITCODE(1, 0), true, true, 0},
+    {true, false, false, W_EXITCODE(0, SIGSEGV), true, true, 0},
+    {true, true, false, W_EXITCODE(0, SIGSEGV), true, false, 0},
     /* An exit that nobody asked for is a death, whatever the code. */
-    {true, true, false, W_EXITCODE(0, 0), true, false},
-    {true, true, true, W_EXITCODE(0, 0), false, false},
-    {true, true, true, W_EXITCODE(0, SIGKILL), false, false},
-    {true, false, true, W_EXITCODE(1, 0), false, true},
+    {true, true, false, W_EXITCODE(0, 0), true, false, 0},
+    {true, true, true, W_EXITCODE(0, 0), false, false, 0},
+    {true, true, true, W_EXITCODE(0, SIGKILL), false, false, 0},
+    {true, false, true, W_EXITCODE(1, 0), false, true, 0},
+    /* Nobody asked it anything, but it did not die of being started. */
+    {true, false, false, W_EXITCODE(0, SIGKILL), true, true, 4},
+    {true, false, false, W_EXITCODE(0, SIGKILL), true, false, 5},
+    {false, false, false, W_EXITCODE(0, SIGKILL), true, true, 5},
 };
 
 START_TEST(death_is_told_from_departure) {
@@ -382,7 +444,8 @@ START_TEST(death_is_told_from_departure) {
     else
         ck_assert_int_eq(kill(pid, SIGKILL), 0);
     (void)reap(pid);
-    ck_assert_int_eq(children_bury(&children, 1, deaths[_i].status, NOW, &early),
+    int64_t at = NOW + deaths[_i].seconds * NS_PER_S;
+    ck_assert_int_eq(children_bury(&children, 1, deaths[_i].status, at, &early),
                      deaths[_i].unasked);
     ck_assert_int_eq(early, deaths[_i].early);
     ck_assert_int_eq(log_has("has left after"),
@@ -411,6 +474,8 @@ Suite *suite_children(void) {
     tcase_add_test(t, earliest_deadline_counts);
     tcase_add_test(t, child_that_does_not_leave_is_killed_once);
     tcase_add_test(t, child_without_a_heartbeat_is_killed);
+    tcase_add_test(t, heartbeat_counts_when_it_changes);
+    tcase_add_test(t, time_in_which_the_master_stood_still_does_not_count);
     tcase_add_test(t, starting_child_is_watched_too);
     tcase_add_test(t, heartbeat_of_nonsense_neither_kills_nor_keeps_alive);
     tcase_add_test(t, heartbeat_that_was_there_before_does_not_count);

@@ -94,8 +94,9 @@ START_TEST(parameters_that_are_absent_or_empty_are_empty) {
 }
 END_TEST
 
-static const char *const known[] = {"REQUEST_METHOD", "REQUEST_URI",       "CONTENT_TYPE",
-                                    "CONTENT_LENGTH", "HTTP_CONTENT_TYPE", "HTTP_CONTENT_ENCODING"};
+static const char *const known[] = {"REQUEST_METHOD",    "REQUEST_URI",       "CONTENT_TYPE",
+                                    "CONTENT_LENGTH",    "HTTP_CONTENT_TYPE", "HTTP_IF_MATCH",
+                                    "HTTP_IF_NONE_MATCH"};
 
 START_TEST(second_copy_of_a_parameter_we_read_is_an_error) {
     struct buf pairs = {0};
@@ -130,11 +131,13 @@ START_TEST(lines_of_a_list_are_one) {
     for (size_t i = 0; i < COUNT_OF(lists[_i].lines) && lists[_i].lines[i] != NULL; i++) {
         records_put_pair(&pairs, "HTTP_PREFER", slice_of(lists[_i].lines[i]));
         records_put_pair(&pairs, "HTTP_CACHE_GROUPS", slice_of(lists[_i].lines[i]));
+        records_put_pair(&pairs, "HTTP_CONTENT_ENCODING", slice_of(lists[_i].lines[i]));
     }
     decode(&(struct web_request){.method = "GET", .target = "/", .params = buf_slice(&pairs)});
     ck_assert_int_eq(params.error, OK);
     ck_assert_slice(params.fields.prefer, lists[_i].list);
     ck_assert_slice(params.fields.cache_groups, lists[_i].list);
+    ck_assert_slice(params.content_encoding, lists[_i].list);
     ck_assert_slice(params.method, "GET");
     ck_assert_slice(params.target, "/");
     buf_fini(&pairs);

@@ -101,6 +101,27 @@ START_TEST(health_says_since_when) {
 }
 END_TEST
 
+START_TEST(missing_workers_degrade_it_after_a_second) {
+    rig_connect(&rig);
+    atomic_store(&rig.service.segment->short_since, rig.service.now);
+    move_time(999);
+    ck_assert_int_eq(ask(health_plan), 200);
+    ck_assert(body_has("\"healthy\"") && !body_has("reasons"));
+    move_time(1);
+    ck_assert_int_eq(ask(health_plan), 200);
+    ck_assert(body_has("{\"status\":\"degraded\",") &&
+              body_has("\"reasons\":[\"workers-missing\"]}"));
+    ck_assert_int_eq(ask(health_ready_plan), 200);
+    atomic_store(&rig.service.segment->reload_refused, 1);
+    ck_assert_int_eq(ask(health_plan), 200);
+    ck_assert(body_has("[\"workers-missing\",\"reload-refused\"]"));
+    atomic_store(&rig.service.segment->short_since, 0);
+    ck_assert_int_eq(ask(health_plan), 200);
+    ck_assert(body_has("{\"status\":\"degraded\",") &&
+              body_has("\"reasons\":[\"reload-refused\"]}"));
+}
+END_TEST
+
 START_TEST(no_entry_leaves_a_worker_with_a_connection_ready) {
     rig_connect(&rig);
     breaker_connect_failed(breaker(), E_BACKEND_REFUSED, rig.service.now);
@@ -154,6 +175,7 @@ Suite *suite_health(void) {
     tcase_add_test(t, no_reply_yet_is_none_right_after_boot_too);
     tcase_add_test(t, a_connection_makes_it_ready_for_good);
     tcase_add_test(t, health_says_since_when);
+    tcase_add_test(t, missing_workers_degrade_it_after_a_second);
     tcase_add_test(t, no_entry_leaves_a_worker_with_a_connection_ready);
     tcase_add_test(t, no_entry_and_no_connection_is_not_ready_however_fresh);
     tcase_add_test(t, an_open_breaker_is_not_ready_whoever_has_a_connection);

@@ -15,6 +15,7 @@
 
 #include "base/log.h"
 #include "process/listen.h"
+#include "support.h"
 #include "temp_dir.h"
 
 static struct temp_dir dir;
@@ -296,7 +297,7 @@ static int in_child(int input, int third, long fds, long pid_offset, int (*body)
             set_number("LISTEN_FDS", fds);
             (void)setenv("LISTEN_FDNAMES", "larder", 1);
         }
-        _exit(body());
+        end_child(body());
     }
     int status = -1;
     ck_assert_int_eq(waitpid(child, &status, 0), child);
@@ -397,7 +398,7 @@ START_TEST(numbers_of_the_environment_are_read_exactly) {
             (void)snprintf(pid, sizeof(pid), "%d", (int)getpid());
             (void)setenv("LISTEN_PID", i % 2 == 0 ? wrong[i] : pid, 1);
             (void)setenv("LISTEN_FDS", i % 2 == 0 ? "1" : wrong[i], 1);
-            _exit(takes_nothing());
+            end_child(takes_nothing());
         }
         int status = -1;
         ck_assert_int_eq(waitpid(child, &status, 0), child);

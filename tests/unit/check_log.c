@@ -18,6 +18,7 @@
 #include <unistd.h>
 
 #include "base/log.h"
+#include "support.h"
 
 enum { LINE_BYTES = 2048 };
 
@@ -333,6 +334,26 @@ START_TEST(descriptor_is_not_inherited_and_not_leaked) {
 }
 END_TEST
 
+START_TEST(after_its_end_the_file_is_closed_and_lines_go_to_standard_error) {
+    int end = pipe_as_stderr();
+    ck_assert_int_eq(log_open(file, LOG_LEVEL_INFO), OK);
+    int before = open("/dev/null", O_RDONLY | O_CLOEXEC);
+    ck_assert_int_ge(before, 0);
+    log_close();
+    log_error("late");
+    log_reopen();
+    log_close();
+    int after = open("/dev/null", O_RDONLY | O_CLOEXEC);
+    ck_assert_int_lt(after, before);
+    ck_assert_str_eq(read_file(file), "");
+    read_fd(end);
+    ck_assert_ptr_nonnull(strstr(seen, "late"));
+    close(before);
+    close(after);
+    close(end);
+}
+END_TEST
+
 START_TEST(reopen_follows_a_rename) {
     char old[PATH_MAX];
     path_in_dir(old, "larder.log.1");
@@ -430,6 +451,34 @@ START_TEST(a_full_pipe_drops_lines_and_the_next_line_says_how_many) {
 }
 END_TEST
 
+/* Whoever else writes into the pipe may have it as it was: one that waits. */
+START_TEST(a_pipe_is_never_waited_for) {
+    char path[64];
+    char link[64];
+    char target[64];
+    char own[64];
+    int waiting = 0;
+    int end = pipe_as_stderr();
+    ck_assert_int_eq(log_open("", LOG_LEVEL_INFO), OK);
+    ck_assert_int_gt(readlink("/proc/self/fd/2", target, sizeof(target)), 0);
+    ck_assert_int_eq(fcntl(STDERR_FILENO, F_GETFL) & O_NONBLOCK, 0);
+    for (int fd = 3; fd < 100; fd++) {
+        (void)snprintf(path, sizeof(path), "/proc/self/fd/%d", fd);
+        memset(link, 0, sizeof(link));
+        if (fd == end || readlink(path, link, sizeof(link) - 1) <= 0)
+            continue;
+        (void)snprintf(own, sizeof(own), "%.*s", (int)strlen(link), target);
+        waiting += strcmp(link, own) == 0 && (fcntl(fd, F_GETFL) & O_NONBLOCK) == O_NONBLOCK;
+    }
+    ck_assert_int_eq(waiting, 1);
+    log_info("hello");
+    read_fd(end);
+    ck_assert_ptr_nonnull(strstr(seen, "hello\n"));
+    ck_assert_int_eq(log_open("/dev/null", LOG_LEVEL_INFO), OK);
+    close(end);
+}
+END_TEST
+
 START_TEST(a_line_above_the_level_announces_nothing) {
     ck_assert_int_eq(log_open("/dev/full", LOG_LEVEL_INFO), OK);
     log_info("x");
@@ -460,7 +509,10 @@ START_TEST(a_reader_that_is_gone_is_no_signal) {
 END_TEST
 
 START_TEST(a_closed_or_full_log_drops) {
-    ck_assert_int_eq(log_open("", LOG_LEVEL_INFO), OK);
+    int null = open("/dev/null", O_WRONLY | O_CLOEXEC);
+    ck_assert_int_ge(null, 0);
+    use_stderr(null);
+    close(null);
     close(STDERR_FILENO);
     log_info("nowhere");
     ck_assert_uint_eq(log_dropped(), 1);
@@ -507,7 +559,7 @@ START_TEST(a_child_counts_its_own_drops) {
         bool fresh = log_dropped() == 0;
         bool opened = log_open(file, LOG_LEVEL_INFO) == OK;
         log_info("child");
-        _exit(fresh && opened ? 0 : 1);
+        end_child(fresh && opened ? 0 : 1);
     }
     int status;
     ck_assert_int_eq(waitpid(pid, &status, 0), pid);
@@ -538,6 +590,7 @@ Suite *suite_log(void) {
     tcase_add_checked_fixture(files, setup, teardown);
     tcase_add_test(files, file_is_appended_to_and_private);
     tcase_add_test(files, descriptor_is_not_inherited_and_not_leaked);
+    tcase_add_test(files, after_its_end_the_file_is_closed_and_lines_go_to_standard_error);
     tcase_add_test(files, reopen_follows_a_rename);
     tcase_add_test(files, reopen_that_fails_keeps_the_file_and_says_so);
     tcase_add_test(files, open_that_fails_keeps_the_log_before);
@@ -546,6 +599,7 @@ Suite *suite_log(void) {
     tcase_add_checked_fixture(drops, setup, teardown);
     tcase_add_test(drops, a_line_is_one_write);
     tcase_add_test(drops, a_full_pipe_drops_lines_and_the_next_line_says_how_many);
+    tcase_add_test(drops, a_pipe_is_never_waited_for);
     tcase_add_test(drops, a_line_above_the_level_announces_nothing);
     tcase_add_test(drops, a_reader_that_is_gone_is_no_signal);
     tcase_add_test(drops, a_closed_or_full_log_drops);

@@ -51,11 +51,13 @@ static const struct route rows[ROWS] = {
 
 static const struct route_table table = {rows, ROWS};
 static struct service service;
+static struct stats_row own;
 static struct request r;
 
 static void setup(void) {
     memset(&seen, 0, sizeof(seen));
-    service = (struct service){.routes = &table, .now = 5 * NS_PER_S};
+    memset(&own, 0, sizeof(own));
+    service = (struct service){.routes = &table, .row = &own, .now = 5 * NS_PER_S};
     r = (struct request){.service = &service};
 }
 
@@ -395,7 +397,14 @@ END_TEST
 
 START_TEST(call_comes_back_to_the_same_route) {
     ck_assert_int_eq(start("DELETE", "/thing/a"), STEP_WAIT);
+    uint32_t index = (uint32_t)(r.route - rows);
+    ck_assert_uint_eq(atomic_load(&own.phase), WORKER_STARTS);
+    ck_assert_uint_eq(atomic_load(&own.route), index);
+    atomic_store(&own.route, 0);
     ck_assert_int_eq(request_continue(&r), STEP_ANSWER);
+    /* What the master names if this is the last that it hears of the worker. */
+    ck_assert_uint_eq(atomic_load(&own.phase), WORKER_FINISHES);
+    ck_assert_uint_eq(atomic_load(&own.route), index);
     ck_assert_int_eq(seen.finishes, 1);
 }
 END_TEST

@@ -750,14 +750,17 @@ END_TEST
 
 /* What has come and waits for us is not the peer's fault. */
 START_TEST(request_that_waits_for_us_is_not_overdue) {
+    rig_connect(&rig);
     add(0);
-    request(0, "GET", "/echo?a");
+    request(0, "GET", "/wait/a");
     r.in_flight = ROUND_IN_FLIGHT_MAX;
     tick(5000);
     ck_assert_uint_eq(r.connections, 1);
     r.in_flight = 0;
     (void)turn();
-    check_answer(0, 200, "GET a");
+    redis_says("$1\r\n1\r\n$1\r\n1\r\n");
+    (void)turn();
+    check_answer(0, 200, "1");
 }
 END_TEST
 
@@ -830,32 +833,209 @@ START_TEST(peer_that_sends_without_end_does_not_hold_up_others) {
 }
 END_TEST
 
-START_TEST(nothing_is_taken_above_the_limits) {
-    static char value[ROUND_UNSENT_MAX];
+/* With as much in flight as may be. */
+static void make_busy(bool busy) {
+    r.in_flight = busy ? ROUND_IN_FLIGHT_MAX : 0;
+}
+
+START_TEST(what_needs_redis_waits_above_the_limits) {
+    rig_connect(&rig);
+    for (int i = 0; i < 3; i++)
+        add(i);
+    make_busy(true);
+    request(0, "GET", "/wait/a");
+    request(1, "GET", "/wait/b");
+    request(2, "GET", "/echo?c");
+    unsigned plans = echo_plans;
+    (void)turn();
+    /* Who needs none is none the worse for it. */
+    check_answer(2, 200, "GET c");
+    ck_assert_uint_eq(echo_plans, plans + 1);
+    ck_assert_str_eq(rig_commands(&rig), "");
+    /* The worker may sleep: the next event is Redis's. */
+    ck_assert(!round_has_work(&r));
+    make_busy(false);
+    ck_assert(round_has_work(&r));
+    (void)turn();
+    ck_assert_str_eq(rig_commands(&rig), "GET a\nGET b\n");
+    ck_assert_uint_eq(r.in_flight, 2);
+    redis_says("$1\r\n1\r\n$1\r\n2\r\n");
+    (void)turn();
+    check_answer(0, 200, "1");
+    check_answer(1, 200, "2");
+    ck_assert_uint_eq(r.in_flight, 0);
+}
+END_TEST
+
+START_TEST(they_are_let_in_as_others_leave) {
+    rig_connect(&rig);
+    for (int i = 0; i < 3; i++)
+        add(i);
+    r.in_flight = ROUND_IN_FLIGHT_MAX - 1;
+    for (int i = 0; i < 3; i++)
+        request(i, "GET", "/wait/a");
+    (void)turn();
+    ck_assert_str_eq(rig_commands(&rig), "GET a\n");
+    redis_says("$1\r\n1\r\n");
+    (void)turn();
+    check_answer(0, 200, "1");
+    ck_assert_str_eq(rig_commands(&rig), "GET a\n");
+    redis_says("$1\r\n2\r\n");
+    (void)turn();
+    check_answer(1, 200, "2");
+    ck_assert_str_eq(rig_commands(&rig), "GET a\n");
+    redis_says("$1\r\n3\r\n");
+    (void)turn();
+    check_answer(2, 200, "3");
+    ck_assert_uint_eq(r.in_flight, ROUND_IN_FLIGHT_MAX - 1);
+}
+END_TEST
+
+START_TEST(nothing_is_done_for_who_left_while_waiting) {
+    rig_connect(&rig);
+    add(0);
+    add(1);
+    make_busy(true);
+    request(0, "PUT", "/wait/a");
+    request(1, "PUT", "/wait/b");
+    (void)turn();
+    web_peer_hang_up(&peers[0]);
+    settle();
+    ck_assert_uint_eq(r.connections, 2);
+    make_busy(false);
+    (void)turn();
+    ck_assert_uint_eq(r.connections, 1);
+    ck_assert_str_eq(rig_commands(&rig), "GET b\n");
+    ck_assert_uint_eq(r.in_flight, 1);
+}
+END_TEST
+
+/* Else all that wait would have their bodies in memory. */
+START_TEST(bodies_are_not_read_above_the_limits) {
+    static char content[RECORD_CONTENT_MAX];
+    rig.config.max_value = sizeof(content);
+    r.body_max = sizeof(content);
+    struct buf records = {0};
+    records_put_request(&records, &(struct web_request){.method = "PUT",
+                                                        .target = "/echo",
+                                                        .body = {content, sizeof(content)}});
+    make_busy(true);
+    add(0);
+    /* Without its end. */
+    web_peer_send(&peers[0], (struct slice){records.p, records.n - RECORD_HEADER});
+    for (int i = 0; i < 10; i++)
+        (void)turn();
+    ck_assert(!round_has_work(&r));
+    ck_assert_uint_le(counted(STAT_bytes_received), 4096);
+    tick(5000);
+    ck_assert_uint_eq(r.connections, 1);
+    make_busy(false);
+    ck_assert(round_has_work(&r));
+    settle();
+    /* Its second begins only now. */
+    ck_assert_uint_ge(counted(STAT_bytes_received), records.n - RECORD_HEADER);
+    tick(ROUND_PARTIAL_MS - 1);
+    ck_assert_uint_eq(r.connections, 1);
+    web_peer_send(&peers[0], (struct slice){records.p + records.n - RECORD_HEADER, RECORD_HEADER});
+    settle();
+    check_answer(0, 200, NULL);
+    buf_fini(&records);
+}
+END_TEST
+
+START_TEST(unsent_commands_are_a_limit) {
+    static char value[4 << 20];
     struct call *call = &rig.request.call;
     rig_connect(&rig);
     add(0);
-    request(0, "GET", "/echo");
-    r.in_flight = ROUND_IN_FLIGHT_MAX;
-    (void)turn();
-    check_no_answer(0);
-    /* The worker may sleep: the next event is Redis's. */
-    ck_assert(!round_has_work(&r));
-    r.in_flight = 0;
-    ck_assert(round_has_work(&r));
-
+    request(0, "GET", "/wait/a");
     ck_assert_int_eq(store_begin(rig.service.store, call, rig.service.now), OK);
     store_append(rig.service.store, call, (struct slice[]){{value, sizeof(value)}}, 1);
     store_commit(rig.service.store, call, rig.service.now);
-    ck_assert_uint_ge(store_unsent_bytes(rig.service.store), ROUND_UNSENT_MAX);
+    unsigned plans = echo_plans;
     round_gather(&r);
-    check_no_answer(0);
+    ck_assert_uint_eq(echo_plans, plans);
     ck_assert(!round_has_work(&r));
     store_flush(rig.service.store, rig.service.now);
     round_gather(&r);
-    check_answer(0, 200, NULL);
+    ck_assert_uint_eq(echo_plans, plans + 1);
     rig_hang_up(&rig);
     ck_assert_ptr_eq(store_next_done(rig.service.store), call);
+}
+END_TEST
+
+START_TEST(unsent_answers_are_a_limit) {
+    rig_connect(&rig);
+    add(0);
+    add(1);
+    request(0, "GET", "/large");
+    (void)turn();
+    ck_assert_uint_gt(r.unsent, ECHO_LARGE / 2);
+    ck_assert_uint_lt(r.unsent, ECHO_LARGE);
+    size_t unsent = r.unsent;
+    r.unsent += ROUND_UNSENT_MAX;
+    request(1, "GET", "/wait/a");
+    (void)turn();
+    ck_assert_str_eq(rig_commands(&rig), "");
+    r.unsent = unsent;
+    settle();
+    ck_assert_str_eq(rig_commands(&rig), "GET a\n");
+    struct web_answer got;
+    for (int i = 0; i < 1000 && !web_peer_answer(&peers[0], 1, &got); i++)
+        (void)turn();
+    ck_assert_uint_eq(got.body.n, ECHO_LARGE);
+    records_free_answer(&got);
+    ck_assert_uint_eq(r.unsent, 0);
+    request(0, "GET", "/large");
+    (void)turn();
+    web_peer_hang_up(&peers[0]);
+    settle();
+    ck_assert_uint_eq(r.unsent, 0);
+}
+END_TEST
+
+START_TEST(share_goes_from_one_to_the_next) {
+    rig_connect(&rig);
+    for (int i = 0; i < 4; i++)
+        add(i);
+    for (int i = 0; i < 3; i++)
+        request(i, "GET", "/large/a");
+    request(3, "GET", "/wait/b");
+    (void)turn();
+    ck_assert_str_eq(rig_commands(&rig), "GET a\nGET b\n");
+    ck_assert_uint_eq(r.in_flight, 4);
+    ck_assert(!round_has_work(&r));
+    /* The next one leaves, and does not hold up the one after it. */
+    web_peer_hang_up(&peers[1]);
+    settle();
+    redis_says("$1\r\n1\r\n$1\r\n2\r\n");
+    settle();
+    check_answer(0, 200, "1");
+    check_answer(3, 200, "2");
+    ck_assert_str_eq(rig_commands(&rig), "GET a\n");
+    ck_assert_uint_eq(r.in_flight, 1);
+    redis_says("$1\r\n3\r\n");
+    (void)turn();
+    check_answer(2, 200, "3");
+    ck_assert_uint_eq(r.service.shares[SHARE_LARGE], 0);
+    ck_assert_uint_eq(r.in_flight, 0);
+}
+END_TEST
+
+START_TEST(share_of_a_connection_that_ends_is_free_again) {
+    rig_connect(&rig);
+    add(0);
+    add(1);
+    request(0, "GET", "/large/a");
+    request(1, "GET", "/large/b");
+    (void)turn();
+    web_peer_hang_up(&peers[0]);
+    settle();
+    /* Its call is still out. */
+    ck_assert_str_eq(rig_commands(&rig), "GET a\n");
+    redis_says("$1\r\n1\r\n");
+    settle();
+    ck_assert_str_eq(rig_commands(&rig), "GET b\n");
 }
 END_TEST
 
@@ -1003,7 +1183,14 @@ Suite *suite_round(void) {
     tcase_add_test(t, so_many_requests_are_taken_in_a_turn);
     tcase_add_test(t, everybody_has_one_go_a_turn);
     tcase_add_test(t, peer_that_sends_without_end_does_not_hold_up_others);
-    tcase_add_test(t, nothing_is_taken_above_the_limits);
+    tcase_add_test(t, what_needs_redis_waits_above_the_limits);
+    tcase_add_test(t, they_are_let_in_as_others_leave);
+    tcase_add_test(t, nothing_is_done_for_who_left_while_waiting);
+    tcase_add_test(t, bodies_are_not_read_above_the_limits);
+    tcase_add_test(t, unsent_commands_are_a_limit);
+    tcase_add_test(t, unsent_answers_are_a_limit);
+    tcase_add_test(t, share_goes_from_one_to_the_next);
+    tcase_add_test(t, share_of_a_connection_that_ends_is_free_again);
     t = add_case(s, "passing");
     tcase_add_test(t, idle_connections_can_be_passed_on);
     tcase_add_loop_test(t, connections_that_cannot_be_passed_on_are_kept, 0, 2);

@@ -10,6 +10,7 @@
 
 #include "base/log.h"
 #include "process/rundir.h"
+#include "support.h"
 #include "temp_dir.h"
 
 static struct temp_dir dir;
@@ -161,7 +162,7 @@ START_TEST(forgetting_child_neither_ends_nor_keeps_the_lock) {
         rundir_forget(&rundir);
         ssize_t n = write(forgot[1], "x", 1);
         n += read(stay[0], &byte, 1);
-        _exit(n == 1 ? 0 : 1);
+        end_child(n == 1 ? 0 : 1);
     }
     close(stay[0]);
     ck_assert_int_eq(read(forgot[0], &byte, 1), 1);

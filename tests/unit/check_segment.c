@@ -174,6 +174,21 @@ START_TEST(an_address_is_that_of_one_host) {
 }
 END_TEST
 
+/* To whom a worker would speak, and believe his answers; or wait for a name server's. */
+START_TEST(an_address_that_was_overwritten_is_unknown) {
+    create();
+    for (size_t i = 0; i < SEGMENT_ADDRESS_MAX - 1; i++)
+        for (char flip = 1; flip > 0; flip = (char)(flip << 1)) {
+            segment_publish_address(segment, HOST, "127.0.0.1");
+            segment->address.numeric[i] ^= flip;
+            /* What follows its end is not part of it. */
+            ck_assert_str_eq(read_address(), i <= 9 ? "unknown" : "127.0.0.1");
+            if (flip == 64)
+                break;
+        }
+}
+END_TEST
+
 START_TEST(an_address_that_is_too_long_ends_where_the_room_does) {
     char text[2 * SEGMENT_ADDRESS_MAX];
     create();
@@ -282,6 +297,7 @@ Suite *suite_segment(void) {
     tcase_set_timeout(address, 30);
     tcase_add_test(address, the_last_address_is_the_one_that_is_read);
     tcase_add_test(address, an_address_is_that_of_one_host);
+    tcase_add_test(address, an_address_that_was_overwritten_is_unknown);
     tcase_add_test(address, an_address_that_is_too_long_ends_where_the_room_does);
     tcase_add_test(address, an_address_that_is_being_written_is_unknown_until_it_is_whole);
     tcase_add_test(address, the_count_of_writings_may_wrap);

@@ -70,6 +70,17 @@ static enum step wait_finish(struct request *r) {
     return STEP_ANSWER;
 }
 
+static enum step share_plan(struct request *r) {
+    echo_plans++;
+    return request_claim(r, SHARE_LARGE) ? ask(r, key_slice(&r->key)) : STEP_HOLD;
+}
+
+static enum step share_finish(struct request *r) {
+    if (r->share == SHARE_LARGE)
+        return wait_finish(r);
+    return request_claim(r, SHARE_LARGE) ? ask(r, key_slice(&r->key)) : STEP_HOLD;
+}
+
 static enum step again_finish(struct request *r) {
     if (r->call.error != OK || r->job != NULL)
         return wait_finish(r);
@@ -85,6 +96,8 @@ static const struct route rows[] = {
     {"wait", METHOD_GET, "/wait/{key}", SLICE_INIT("/wait/"), true, wait_plan, wait_finish, "",
      false},
     {"wait_put", METHOD_PUT, "/wait/{key}", SLICE_INIT("/wait/"), true, wait_plan, wait_finish, "",
+     false},
+    {"share", METHOD_GET, "/large/{key}", SLICE_INIT("/large/"), true, share_plan, share_finish, "",
      false},
     {"again", METHOD_GET, "/again/{key}", SLICE_INIT("/again/"), true, wait_plan, again_finish, "",
      false},

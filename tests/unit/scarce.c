@@ -21,6 +21,14 @@ size_t scarce_end(bool *refused) {
     return scarce.used;
 }
 
+void scarce_pause(void) {
+    scarce.on = false;
+}
+
+void scarce_resume(void) {
+    scarce.on = true;
+}
+
 static bool refuse(void) {
     if (!scarce.on || scarce.refused)
         return false;

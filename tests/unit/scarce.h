@@ -14,4 +14,8 @@ void scarce_begin(size_t before);
  * to the allocation that fails. */
 size_t scarce_end(bool *refused);
 
+/* What a test does for itself in between neither fails nor counts. */
+void scarce_pause(void);
+void scarce_resume(void);
+
 #endif

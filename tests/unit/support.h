@@ -1,11 +1,12 @@
 /* For tests that make up their input: exact copies, and random numbers that are the same in every
- * run. */
+ * run. For tests that fork: how their children end. */
 #ifndef LARDER_TESTS_SUPPORT_H
 #define LARDER_TESTS_SUPPORT_H
 
 #include <stdint.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 #include "base/slice.h"
 
@@ -33,6 +34,17 @@ static inline uint64_t random_next(uint64_t *state) {
 /* 0 to n - 1. */
 static inline size_t random_below(uint64_t *state, size_t n) {
     return (size_t)(random_next(state) % n);
+}
+
+/* A test's child closes what it has from the test, before it ends or is ended. What valgrind finds
+ * open in a process is then what the code under test left open. */
+static inline void close_inherited(void) {
+    closefrom(STDERR_FILENO + 1);
+}
+
+_Noreturn static inline void end_child(int status) {
+    close_inherited();
+    _exit(status);
 }
 
 #endif
