@@ -95,7 +95,8 @@ def segment_damaged(world: World, size: Size) -> Iterator[Finding]:
     yield Finding.holds("the master lives", larder.running())
     yield Finding("documents that were none", sum(bad.values()), figure=0, detail=show_counts(bad))
     yield Finding("requests refused meanwhile", report.failed,
-                  detail=f"of {report['requests']}; {show_counts(report.failures())}")
+                  detail=f"of {report['requests']}; {show_counts(report.failures())};"
+                         f" {show_counts(report['slugs'])}")
     yield Finding("failures other than refusals",
                   sum(report.unexpected(("503",)).values()), figure=0,
                   detail=show_counts(report.unexpected(("503",))))
