@@ -296,7 +296,7 @@ def knock(larder: Larder, target: str, *prefix: str) -> str:
 
 
 def test_listen_users(new_larder: NewLarder) -> None:
-    """Whoever the list names is served; whoever it doesn't learns nothing, however often he asks."""
+    """Whoever the list names is served; who isn't named learns nothing, however often."""
     me = str(os.getuid())
     other = NOBODY.pw_name if ROOT else "root"
     larder = new_larder(workers=1, listen_mode="0666", listen_users=f"{me}, {other}").start()
