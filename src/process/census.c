@@ -11,6 +11,7 @@ enum {
     WANTED_S = 60,    /* how long an answer to somebody is kept fresh */
     FRESH_S = 10,     /* how old it may be */
     LEASE_S = 2,      /* without a step for so long, another worker may count */
+    LEASE_MOST_S = 4, /* nobody has the right for longer */
 };
 
 void census_init(struct census *c, struct service *service) {
@@ -59,7 +60,7 @@ static void begin(struct census *c) {
     int64_t now = c->service->now;
     if (prefix.n == 0 || !is_within(load(&state->wanted), now, WANTED_S) ||
         (is_counted(c) && is_within(load(&state->counted), now, FRESH_S)) ||
-        !lease_take(&state->claimed, now, LEASE_S * NS_PER_S, 2 * LEASE_S * NS_PER_S))
+        !lease_take(&state->claimed, now, LEASE_S * NS_PER_S, LEASE_MOST_S * NS_PER_S))
         return;
     arena_reset(&c->arena);
     c->scan.pattern = keyscan_pattern(&c->arena, prefix, (struct slice){0});

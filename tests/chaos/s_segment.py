@@ -90,12 +90,14 @@ def segment_damaged(world: World, size: Size) -> Iterator[Finding]:
     yield Finding("bytes changed", flips, figure=1_000_000 if size.full else None, least=True)
     yield Finding("answers that are not right", report.mismatches, figure=0,
                   detail=report.examples())
-    yield Finding("workers that crashed", len(deaths(log)), figure=0, detail="; ".join(f"{d.pid} {d.cause}" for d in deaths(log)))
+    yield Finding("workers that crashed", len(deaths(log)), figure=0,
+                  detail="; ".join(f"{d.pid} {d.cause}" for d in deaths(log)))
     yield Finding("workers that the master killed", log.count("killing worker"), figure=0)
     yield Finding.holds("the master lives", larder.running())
     yield Finding("documents that were none", sum(bad.values()), figure=0, detail=show_counts(bad))
     yield Finding("requests refused meanwhile", report.failed,
-                  detail=f"of {report['requests']}; {show_counts(report.failures())}")
+                  detail=f"of {report['requests']}; {show_counts(report.failures())};"
+                         f" {show_counts(report['slugs'])}")
     yield Finding("failures other than refusals",
                   sum(report.unexpected(("503",)).values()), figure=0,
                   detail=show_counts(report.unexpected(("503",))))

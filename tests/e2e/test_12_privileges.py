@@ -119,7 +119,8 @@ def test_life_goes_on_as_the_user(new_redis: NewRedis, new_larder: NewLarder) ->
     assert larder.fastcgi("PUT", "/cache/t", b'{"value":1}').json()["ttl"] == 200
     [worker] = larder.workers()
     os.kill(worker, signal.SIGKILL)
-    eventually(lambda: worker not in larder.workers() and len(larder.workers()) == 1, what="respawn")
+    eventually(lambda: worker not in larder.workers() and len(larder.workers()) == 1,
+               what="respawn")
     assert status(larder.workers()[0])["Uid"] == [str(identity()[0])] * 4
     larder.stop()
     assert not pid_file.exists()
@@ -295,7 +296,7 @@ def knock(larder: Larder, target: str, *prefix: str) -> str:
 
 
 def test_listen_users(new_larder: NewLarder) -> None:
-    """Whoever the list names is served; whoever it doesn't learns nothing, however often he asks."""
+    """Whoever the list names is served; who isn't named learns nothing, however often."""
     me = str(os.getuid())
     other = NOBODY.pw_name if ROOT else "root"
     larder = new_larder(workers=1, listen_mode="0666", listen_users=f"{me}, {other}").start()
@@ -337,6 +338,7 @@ def test_who_is_turned_away_costs_nobody_a_connection(new_larder: NewLarder) -> 
     subprocess.run([*as_nobody(), sys.executable, "-c", script, larder.socket], check=True,
                    timeout=60 * SLOW)
     assert larder.fastcgi("GET", "/health/live").status == 200
-    eventually(lambda: len(os.listdir(f"/proc/{worker}/fd")) <= before, what="nothing is left open")
+    eventually(lambda: len(os.listdir(f"/proc/{worker}/fd")) <= before,
+               what="nothing is left open")
     metrics = larder.fastcgi("GET", "/metrics").body.decode()
     assert re.search(r"^larder_connections_refused_total 1000$", metrics, re.M)

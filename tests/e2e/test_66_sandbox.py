@@ -1,7 +1,7 @@
 """What the unit for systemd forbids: how little is left (systemd-analyze), and that it is enough.
 
-The service's whole life is watched by strace, and each system call held against the unit, so that no
-systemd has to run here.
+The service's whole life is watched by strace, and each system call held against the unit, so that
+no systemd has to run here.
 """
 
 from __future__ import annotations
@@ -214,7 +214,8 @@ def test_what_it_forbids_is_not_needed(calls: list[str]) -> None:
     assert len(used) > 40 and {"memfd_create", "epoll_wait", "accept4"} <= used, used
     refused = used - allowed_syscalls()
     assert not refused, f"the unit's SystemCallFilter= refuses what larderd calls: {refused}"
-    print(f"system calls: {len(used)} kinds in {len(calls)} calls, {len(allowed_syscalls())} allowed")
+    print(f"system calls: {len(used)} kinds in {len(calls)} calls; "
+          f"{len(allowed_syscalls())} are allowed")
 
     for line in calls:
         assert "execve(" not in line, "NoExecPaths= is about other programs"

@@ -40,7 +40,7 @@ def test_nobody_can_shorten_it(new_redis: NewRedis, new_larder: NewLarder) -> No
 
 
 def test_start_without_memory_for_it(space: Workspace) -> None:
-    """The start is refused, and says what could not be had: no SIGBUS in the middle of a request."""
+    """The start is refused, and says what could not be had: no SIGBUS later, in a request."""
     larder = Larder(space, workers=1)
     done = subprocess.run(["prlimit", "--fsize=4096", *larder.command()], capture_output=True,
                           text=True, check=False, timeout=20 * SLOW,

@@ -7,10 +7,9 @@ import re
 from dataclasses import dataclass, field
 from pathlib import Path
 
+import segment
 from growth import Point
 from harness import Larder, alive, children, open_descriptors, stat_fields
-
-SEGMENT = "larder.segment"
 
 
 @dataclass
@@ -81,7 +80,7 @@ class Samples:
         self.zombies |= dead & self._dead
         self._dead = dead
         self.run_files |= {path.name for path in self.larder.run_dir.iterdir()}
-        self.segment_sizes.add((self.larder.run_dir / SEGMENT).stat().st_size)
+        self.segment_sizes.add(segment.find(self.larder.pid).stat().st_size)
 
     def _take_process(self, pid: int, role: str, now: float) -> None:
         try:

@@ -11,7 +11,8 @@
 
 /* So short that all rounds together are less than what would be taken for damage: a process that
  * didn't run for a while has an old time. */
-enum { PROCESSES = 8, ROUNDS = 300000, LEASE_NS = 100 };
+enum { PROCESSES = 8, ROUNDS = 300000 };
+static const int64_t LEASE_NS = 100;
 
 /* Shared with children. */
 static struct shared {
