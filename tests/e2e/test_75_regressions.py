@@ -579,6 +579,14 @@ def test_a_key_that_was_always_there_is_found(new_redis: NewRedis, new_larder: N
         relay.close()
 
 
+def check_peak(larder: Larder) -> None:
+    """The one worker never had more memory than 250 MiB."""
+    status = Path(f"/proc/{larder.workers()[0]}/status").read_text()
+    peak = int(status.split("VmHWM:")[1].split()[0])
+    print(f"a worker had {peak >> 10} MiB at most")
+    assert peak < (250 << 10 if not SANITIZED else 4 << 20)
+
+
 def send_all(larder: Larder, requests: list[bytes]) -> list[fcgi.Response]:
     """Each on a connection of its own, all at once; their answers."""
     peers = [larder.connect(20) for _ in requests]
@@ -604,9 +612,7 @@ def test_a_crowd_gets_its_large_values(new_redis: NewRedis, new_larder: NewLarde
     served = sum(a.status == 200 and text in a.body for a in answers)
     print(f"{served} of 300 were served")
     assert served >= 100
-    peak = int(Path(f"/proc/{larder.workers()[0]}/status").read_text().split("VmHWM:")[1].split()[0])
-    print(f"a worker had {peak >> 10} MiB at most")
-    assert peak < (250 << 10 if not SANITIZED else 4 << 20)
+    check_peak(larder)
 
 
 def test_giant_batches_take_turns(new_redis: NewRedis, new_larder: NewLarder) -> None:
@@ -615,13 +621,12 @@ def test_giant_batches_take_turns(new_redis: NewRedis, new_larder: NewLarder) ->
     larder = new_larder(new_redis(), workers=1, redis_timeout=5000).start()
     for i in range(30):
         larder.fastcgi("PUT", f"/cache/g{i}", b'{"value":"' + b"x" * 1_000_000 + b'"}')
-    body = json.dumps({"operations": [{"method": "GET", "key": f"g{i}"} for i in range(30)]}).encode()
+    operations = [{"method": "GET", "key": f"g{i}"} for i in range(30)]
+    body = json.dumps({"operations": operations}).encode()
     answers = send_all(larder, [fcgi.request_bytes("POST", "/batch", body)] * 8)
     for answer in answers:
         assert [r["status"] for r in answer.json()["results"]] == [200] * 30
-    peak = int(Path(f"/proc/{larder.workers()[0]}/status").read_text().split("VmHWM:")[1].split()[0])
-    print(f"a worker had {peak >> 10} MiB at most")
-    assert peak < (250 << 10 if not SANITIZED else 4 << 20)
+    check_peak(larder)
 
 
 def test_changes_of_one_entry_do_not_ask_in_vain(new_redis: NewRedis,
