@@ -135,12 +135,15 @@ start_all() {
     launch redis "$TOP/scripts/redis.sh" "$PRIVATE/redis.sock" "$LOGS"
     await redis redis_answers
 
-    # Where things are is decided here, whatever the environment says.
+    # Where things are is decided here, whatever the environment says, and who
+    # runs them: all of this is private to whoever started it, root too.
+    local user=()
+    [ "$(id -u)" -ne 0 ] || user=(--user root)
     launch larderd env -u REDIS_URL -u REDIS_HOST -u REDIS_PORT -u REDIS_DB -u REDIS_USERNAME \
         -u REDIS_PASSWORD -u REDIS_PASSWORD_FILE -u LARDER_PID_FILE -u LARDER_LOG_FILE \
-        -u LARDER_DAEMON \
+        -u LARDER_DAEMON -u LARDER_USER -u LARDER_GROUP \
         "$LARDERD" --config "$TOP/conf/larder.conf" --listen "$PRIVATE/larder.sock" \
-        --run-dir "$PRIVATE" --redis-socket "$PRIVATE/redis.sock"
+        --run-dir "$PRIVATE" --redis-socket "$PRIVATE/redis.sock" "${user[@]}"
     await larderd pool_listens
 
     launch "$FRONT" "$TOP/scripts/front.sh" "$FRONT" "$PORT" "$PRIVATE/larder.sock" "$LOGS"

@@ -69,6 +69,8 @@ static int run(const struct config *config, int argc, char **argv) {
     if (listen_inherit(&setup.listener) != OK)
         return EXIT_FAILURE;
     close_the_rest(setup.listener.fd);
+    if (privileges_lower(&setup.privileges, config) != OK)
+        return EXIT_FAILURE;
     if (log_open(config->log_file, (enum log_level)config->log_level) != OK) {
         log_error("cannot open log_file %s: %m", config->log_file);
         return EXIT_FAILURE;

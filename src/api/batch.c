@@ -141,14 +141,34 @@ static bool fits(struct batch *batch, const struct op *op) {
     return true;
 }
 
+/* The reply to item `at` made no sense. What came in the same round, before it or after it, may be
+ * anybody's: none of it is believed. */
+static void doubt_round(struct request *r, struct batch *batch, size_t at) {
+    store_distrust(r->service->store, r->service->now);
+    for (size_t i = batch->first; i < batch->started; i++) {
+        struct item *item = &batch->items[i];
+        if (!item->asked)
+            continue;
+        /* Before it, those that are not done are about to take another step. */
+        bool sent = i >= at || item->state == ITEM_DONE;
+        item->op.outcome_unknown = op_may_have_written(&item->op, sent);
+        item->op.error = E_BACKEND_ERROR;
+        item->detail = NULL;
+        if (item->state != ITEM_DONE)
+            batch_finish_item(batch, item, E_BACKEND_ERROR);
+    }
+}
+
 static void take_items(struct request *r, struct batch *batch, struct op_context *context) {
     const struct reply *next = replies_get(&r->call.replies, 0);
     for (size_t i = batch->first; i < batch->started; i++) {
         struct item *item = &batch->items[i];
         if (!item->asked || !op_take(&item->op, context, next, &next))
             continue;
-        if (item->op.distrust)
-            store_distrust(r->service->store, r->service->now);
+        if (item->op.distrust) {
+            doubt_round(r, batch, i);
+            return;
+        }
         /* Values that are found stay where they are until the answer is written. */
         if (item->op.kind == OP_READ && item->op.error == OK)
             context->keep_replies = true;

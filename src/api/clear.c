@@ -70,7 +70,7 @@ static enum step ask_tag(struct request *r, struct sweep *sweep, struct slice ta
 
 static enum step finish_tag(struct request *r, const struct sweep *sweep) {
     const struct reply *unlinked = replies_get(&r->call.replies, 0);
-    if (unlinked->type != REPLY_INTEGER)
+    if (unlinked->type != REPLY_INTEGER || unlinked->integer < 0 || unlinked->integer > 1)
         return problem_reply(r, unlinked);
     enum step step = answer(r, sweep);
     if (fields_is_string(sweep->tag)) {
@@ -90,13 +90,13 @@ static enum step fail(struct request *r, const struct sweep *sweep, enum error e
 
 static enum step fail_reply(struct request *r, const struct sweep *sweep,
                             const struct reply *reply) {
-    enum error e = reply_error(&r->call.replies, reply);
-    bool strange = e == OK || e == E_BACKEND_ERROR;
+    bool senseless;
+    enum error e = reply_refusal(&r->call.replies, reply, &senseless);
     /* The first UNLINK did nothing if Redis says so, but there may be others. */
-    bool unlinked = sweep->unlinks > (strange ? 0 : 1);
-    if (e == OK)
+    bool unlinked = sweep->unlinks > (e == E_BACKEND_ERROR ? 0 : 1);
+    if (senseless)
         store_distrust(r->service->store, r->service->now);
-    return problem_outcome(r, strange ? E_BACKEND_ERROR : e, sweep->deleted > 0 || unlinked);
+    return problem_outcome(r, e, sweep->deleted > 0 || unlinked);
 }
 
 /* UNLINKs the names that the last SCAN found; they are in the call's previous replies. */
@@ -146,7 +146,7 @@ static enum step ask_prefix(struct request *r, struct sweep *sweep, struct slice
 static enum step finish_step(struct request *r, struct sweep *sweep) {
     const struct reply *reply = replies_get(&r->call.replies, 0);
     for (unsigned i = 0; i < sweep->unlinks; i++) {
-        if (reply->type != REPLY_INTEGER)
+        if (reply->type != REPLY_INTEGER || reply->integer < 0 || reply->integer > UNLINK_NAMES)
             return fail_reply(r, sweep, reply);
         sweep->deleted += (uint64_t)reply->integer;
         stats_add(&r->service->row->counter[STAT_deletes], (uint64_t)reply->integer);
@@ -165,7 +165,8 @@ static enum step finish_step(struct request *r, struct sweep *sweep) {
 
 static enum step finish_flush(struct request *r, const struct sweep *sweep) {
     const struct reply *flushed = replies_get(&r->call.replies, 0);
-    return flushed->type == REPLY_STATUS ? answer(r, sweep) : problem_reply(r, flushed);
+    bool done = reply_is_status(&r->call.replies, flushed, SLICE("OK"));
+    return done ? answer(r, sweep) : problem_reply(r, flushed);
 }
 
 enum step cache_clear_plan(struct request *r) {

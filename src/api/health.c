@@ -64,7 +64,7 @@ enum step health_plan(struct request *r) {
     document_add_text(&doc, json_root(&doc), "redis", "connected");
     document_add_text(&doc, json_root(&doc), "version", PACKAGE_VERSION);
     json_add_int(&doc, json_root(&doc), "uptime_seconds",
-                 (r->service->now - segment->started) / NS_PER_S);
+                 clock_elapsed(r->service->now, r->service->started) / NS_PER_S);
     add_reasons(&doc, is_short, is_refused);
     return document_answer(r, &doc);
 }

@@ -44,7 +44,8 @@ static int64_t counted_keys(const struct request *r) {
         atomic_load_explicit(&census->prefix, memory_order_relaxed) !=
             digest_xxh64(slice_of(r->service->config->key_prefix), 0))
         return -1;
-    return atomic_load_explicit(&census->keys, memory_order_relaxed);
+    int64_t keys = atomic_load_explicit(&census->keys, memory_order_relaxed);
+    return keys < 0 ? -1 : keys;
 }
 
 struct redis_info redis_info_read(const struct request *r) {

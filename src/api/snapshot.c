@@ -3,12 +3,9 @@
 
 #include <string.h>
 
-#define LOAD(member) atomic_load_explicit(&(member), memory_order_relaxed)
+#include "base/clock.h"
 
-/* Another process's clock reading may be ahead of `now`, which is the turn's. */
-static int64_t elapsed(int64_t now, int64_t then) {
-    return then < 0 || then > now ? 0 : now - then;
-}
+#define LOAD(member) atomic_load_explicit(&(member), memory_order_relaxed)
 
 struct snapshot_worker snapshot_worker(const struct stats_row *row, int64_t now) {
     uint32_t state = LOAD(row->state);
@@ -19,8 +16,8 @@ struct snapshot_worker snapshot_worker(const struct stats_row *row, int64_t now)
         .connections = LOAD(row->connections),
         .in_flight = LOAD(row->in_flight),
         .redis_ready = LOAD(row->redis_ready) != 0,
-        .age = elapsed(now, LOAD(row->started)),
-        .heartbeat = elapsed(now, LOAD(row->heartbeat)),
+        .age = clock_elapsed(now, LOAD(row->started)),
+        .heartbeat = clock_elapsed(now, LOAD(row->heartbeat)),
     };
 }
 
@@ -35,17 +32,17 @@ static void add_worker(struct snapshot *s, const struct snapshot_worker *worker)
 void snapshot_take(struct snapshot *s, const struct service *service) {
     const struct segment *segment = service->segment;
     memset(s, 0, sizeof(*s));
-    stats_sum_rows(&s->sum, segment->rows, segment->row_count);
+    stats_sum_rows(&s->sum, segment->rows, service->rows);
     for (size_t route = 0; route < STATS_ROUTES; route++)
         for (size_t class = 0; class < STATS_CLASSES; class ++)
             s->by_class[class] += s->sum.requests[route][class];
     for (size_t i = 0; i < LATENCY_BUCKETS; i++)
         s->answered += s->sum.latency[i];
-    for (uint32_t i = SEGMENT_FIRST_WORKER_ROW; i < segment->row_count; i++) {
+    for (uint32_t i = SEGMENT_FIRST_WORKER_ROW; i < service->rows; i++) {
         struct snapshot_worker worker = snapshot_worker(&segment->rows[i], service->now);
         add_worker(s, &worker);
     }
-    s->uptime = elapsed(service->now, segment->started);
+    s->uptime = clock_elapsed(service->now, service->started);
 }
 
 const char *snapshot_class_name(size_t class) {

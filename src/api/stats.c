@@ -127,7 +127,7 @@ static void add_worker(struct json_doc *doc, struct json *workers, const struct 
 static void add_workers(struct json_doc *doc, const struct service *service) {
     const struct segment *segment = service->segment;
     struct json *workers = json_add_array(doc, json_root(doc), "workers");
-    for (uint32_t i = SEGMENT_FIRST_WORKER_ROW; i < segment->row_count; i++) {
+    for (uint32_t i = SEGMENT_FIRST_WORKER_ROW; i < service->rows; i++) {
         struct snapshot_worker w = snapshot_worker(&segment->rows[i], service->now);
         if (w.state != WORKER_NONE)
             add_worker(doc, workers, &segment->rows[i], i, &w);
@@ -138,7 +138,7 @@ static void add_service(struct json_doc *doc, const struct service *service) {
     struct json *about = json_add_object(doc, json_root(doc), "service");
     document_add_text(doc, about, "version", PACKAGE_VERSION);
     json_add_int(doc, about, "workers_configured", service->config->workers);
-    document_add_time(doc, about, "started", service->segment->started_real);
+    document_add_time(doc, about, "started", service->started_real);
 }
 
 /* --- the document ---------------------------------------------------------------------------- */

@@ -1,11 +1,14 @@
 /*
- * The shared segment: one file in the run directory, mapped by the master before it forks.
- * It has no pointers in it, and nobody trusts a number read from it: indexes are range-checked, and
- * the master decides nothing that matters by what a child wrote.
+ * The shared segment: memory that the master makes before it forks, mapped by all.
  *
- * The file is made anew at each start and renamed into place when complete, so a process that
- * still maps the old one keeps a whole segment. It is allocated in full: a sparse file on a full
- * disk would be a SIGBUS in the middle of a request.
+ * It is a memfd(2), not a file in a directory: whoever shortened such a file, by `>` in a shell or
+ * for want of care, would end every process that touches it (SIGBUS), the master first. This one is
+ * allocated in full and sealed: nobody can shorten it, not even root. Who is to read it later, as
+ * the web server, is passed the descriptor.
+ *
+ * It has no pointers in it, and nobody trusts a word read from it: indexes and times are
+ * range-checked, sizes are known to each process by itself, and the master decides nothing that
+ * matters by what a child wrote.
  */
 #ifndef LARDER_BASE_SEGMENT_H
 #define LARDER_BASE_SEGMENT_H
@@ -30,10 +33,11 @@ struct breaker_state {
 
 /* Redis's numeric address, as the resolver last found it. One writer; `sequence` is odd while it
  * writes and 0 before the first time. During a reload two generations may mean different hosts, so
- * the address says whose it is. */
+ * the address says whose it is; and damage would make it that of another machine, so it is checked.
+ */
 struct resolved_address {
     _Atomic uint32_t sequence;
-    _Atomic uint64_t host; /* hash of the name it was found for */
+    _Atomic uint64_t hash; /* of the name it was found for and of the address */
     _Atomic char numeric[SEGMENT_ADDRESS_MAX];
 };
 
@@ -48,6 +52,8 @@ struct census_state {
 };
 
 struct segment {
+    /* For who maps it without being a child of the master. Nobody else reads these: anybody may
+     * have written them. */
     char magic[8];
     uint32_t version;
     uint32_t row_bytes;
@@ -71,13 +77,12 @@ struct segment {
 
 enum { SEGMENT_MASTER_ROW = 0, SEGMENT_FIRST_WORKER_ROW = 1 };
 
-/* Creates `directory`/larder.segment with `workers` worker rows and maps it. E_SYSTEM: the reason
- * is in the log. */
-LARDER_MUST_CHECK enum error segment_create(struct segment **segment, const char *directory,
-                                            uint32_t workers);
+/* Makes and maps one of `rows` rows, the master's among them; all else in it is zero. `*fd` is its
+ * memory. E_SYSTEM: the reason is in the log, and there is neither. */
+LARDER_MUST_CHECK enum error segment_create(struct segment **segment, int *fd, uint32_t rows);
 
-/* Unmaps it, removes the file and leaves NULL. Only the process that created it. */
-void segment_destroy(struct segment **segment, const char *directory);
+/* Unmaps it and leaves NULL, closes `*fd` and leaves -1. `rows` as it was made. */
+void segment_destroy(struct segment **segment, int *fd, uint32_t rows);
 
 /* Publishes the numeric address of `host` (at most SEGMENT_ADDRESS_MAX - 1 bytes); one writer at a
  * time. */

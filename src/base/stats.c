@@ -71,7 +71,9 @@ uint64_t stats_total_requests(const struct stats_sum *sum) {
 double stats_hit_rate(const struct stats_sum *sum) {
     uint64_t hits = sum->counter[STAT_hits];
     uint64_t lookups = hits + sum->counter[STAT_misses];
-    return lookups == 0 ? 0 : 100.0 * (double)hits / (double)lookups;
+    double rate = lookups == 0 ? 0 : 100.0 * (double)hits / (double)lookups;
+    /* Sums that wrap around are damage, and still no reason for 10^21 percent. */
+    return rate > 100 ? 100 : rate;
 }
 
 double latency_percentile_us(const uint64_t latency[LATENCY_BUCKETS], double fraction) {

@@ -64,7 +64,7 @@ struct stats_row {
     _Atomic uint32_t redis_ready; /* 1 while its connection to Redis is usable */
     _Atomic uint32_t served;      /* 1 once this process has answered a request */
     _Atomic uint32_t listening;   /* 1 while it takes connections */
-    _Atomic uint32_t leaving;     /* 1: it has served max_requests and wants to be replaced */
+    _Atomic int32_t leaving;      /* its pid: it has served max_requests and wants to be replaced */
     _Atomic int64_t started;      /* clock_monotonic */
     _Atomic int64_t heartbeat;    /* clock_monotonic of its last turn */
 
@@ -101,7 +101,7 @@ void stats_sum_rows(struct stats_sum *sum, const struct stats_row *rows, size_t 
 /* Requests of all routes and classes. */
 uint64_t stats_total_requests(const struct stats_sum *sum);
 
-/* hits / (hits + misses) in percent; 0 without lookups. */
+/* hits / (hits + misses) in percent, at most 100; 0 without lookups. */
 double stats_hit_rate(const struct stats_sum *sum);
 
 /* The bucket of a latency, and the upper bound of a bucket in microseconds. */

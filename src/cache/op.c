@@ -45,11 +45,7 @@ bool op_refused(struct op *op, const struct op_context *context, const struct re
         op->whole_scripts = true;
         return false;
     }
-    enum error e = reply_error(&context->call->replies, reply);
-    /* A reply that the command never gives: nobody knows whose it was. */
-    op->distrust = e == OK || missing;
-    if (op->distrust)
-        e = E_BACKEND_ERROR;
+    enum error e = reply_refusal(&context->call->replies, reply, &op->distrust);
     /* An error that is in the table says that its command did nothing. */
     op->outcome_unknown = op_may_have_written(op, e == E_BACKEND_ERROR);
     return op_done(op, e);

@@ -131,7 +131,8 @@ void op_append_set(struct op *op, struct op_context *context) {
 }
 
 bool op_take_set(struct op *op, struct op_context *context, const struct reply *first) {
-    return first->type == REPLY_STATUS ? written(op) : op_refused(op, context, first);
+    bool done = reply_is_status(&context->call->replies, first, SLICE("OK"));
+    return done ? written(op) : op_refused(op, context, first);
 }
 
 void op_append_create(struct op *op, struct op_context *context) {
@@ -200,7 +201,8 @@ void op_append_wait(struct op *op, struct op_context *context) {
 }
 
 bool op_take_wait(struct op *op, struct op_context *context, const struct reply *first) {
-    return first->type == REPLY_STATUS ? next_turn(op, context) : op_refused(op, context, first);
+    bool back = reply_is_status(&context->call->replies, first, SLICE("PONG"));
+    return back ? next_turn(op, context) : op_refused(op, context, first);
 }
 
 /* --- writing what was read ------------------------------------------------------------------- */

@@ -73,7 +73,7 @@ bool op_take_load(struct op *op, struct op_context *context, const struct reply 
         return found_nothing(op, context);
     if (first->type != REPLY_STRING)
         return op_refused(op, context, first);
-    if (pttl->type != REPLY_INTEGER)
+    if (pttl->type != REPLY_INTEGER || pttl->integer < NO_KEY)
         return op_refused(op, context, pttl);
     if (pttl->integer == NO_KEY)
         return found_nothing(op, context);
@@ -221,9 +221,10 @@ void op_append_unlink(struct op *op, struct op_context *context) {
 /* The script is all there was of the entry: from here on it is a matter of what to say. */
 bool op_take_unlink(struct op *op, struct op_context *context, const struct reply *first) {
     const struct replies *replies = &context->call->replies;
-    if (first->type == REPLY_INTEGER)
+    if (first->type == REPLY_INTEGER && (first->integer == 0 || first->integer == 1))
         return op_done(op, first->integer > 0 ? OK : E_KEY_NOT_FOUND);
-    if (first->type != REPLY_STRING)
+    /* Nothing but a header is ever given. */
+    if (first->type != REPLY_STRING || !entry_begins_like_header(replies_bytes(replies, first)))
         return op_refused(op, context, first);
     if (entry_parse(replies_bytes(replies, first), context->arena, &op->found) != OK) {
         op->outcome_unknown = true;

@@ -98,12 +98,13 @@ enum step problem_outcome(struct request *r, enum error e, bool maybe_written) {
 }
 
 enum step problem_reply(struct request *r, const struct reply *reply) {
-    enum error e = reply_error(&r->call.replies, reply);
-    if (e != OK && e != E_BACKEND_ERROR)
+    bool senseless;
+    enum error e = reply_refusal(&r->call.replies, reply, &senseless);
+    if (e != E_BACKEND_ERROR)
         return problem(r, e, NULL);
-    /* An error that is not in the table: nobody knows what happened. A reply of a type that the
-     * command never gives: nobody knows whose reply this was, either. */
-    if (e == OK)
+    /* An error that is not in the table, or a reply that the command never gives: nobody knows what
+     * happened. */
+    if (senseless)
         store_distrust(r->service->store, r->service->now);
     return write_problem(r, E_BACKEND_ERROR, NULL, writes(r) ? OUTCOME_UNKNOWN : OUTCOME_NONE);
 }

@@ -36,6 +36,10 @@ struct service {
     const struct config *config;
     struct segment *segment;
     struct stats_row *row; /* this worker's */
+    /* What the segment said when it was made. Everybody can write there: these can't change. */
+    uint32_t rows;
+    int64_t started;      /* clock_monotonic */
+    int64_t started_real; /* clock_realtime */
     struct store *store;
     const struct route_table *routes;
     struct turns turns;     /* among this worker's operations */

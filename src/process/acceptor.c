@@ -15,7 +15,7 @@ enum {
     STALE_HEARTBEAT_MS = 250,
     PAUSE_MS = 100,
     SPARE_DESCRIPTORS = 8, /* Redis, the log when it is reopened, a connection passed on */
-    SAY_EVERY_S = 60,
+    SAME_LOG_S = 60,
     /* A connection that stays is taken alone, so that they are spread. Those that end with their
      * request are requests: taken together, they share a turn and a write to Redis. */
     ACCEPT_ONE_SHOTS = 8,
@@ -35,7 +35,7 @@ void acceptor_limit(struct acceptor *a) {
 }
 
 static bool may_say(struct acceptor *a, int64_t now) {
-    if (a->said != 0 && now - a->said < SAY_EVERY_S * NS_PER_S)
+    if (a->said != 0 && now - a->said < SAME_LOG_S * NS_PER_S)
         return false;
     a->said = now;
     return true;
@@ -52,10 +52,12 @@ static void say_full(struct acceptor *a, const struct round *round, int64_t now)
                     round->connections);
 }
 
+/* A heartbeat that is far ahead is as bad as an old one: nobody lives there, or damage would have
+ * everybody wait for a worker that isn't there. */
 static bool counts(const struct stats_row *row, int64_t now) {
     int64_t heartbeat = atomic_load_explicit(&row->heartbeat, memory_order_relaxed);
     return atomic_load_explicit(&row->state, memory_order_relaxed) == WORKER_READY &&
-           now - heartbeat < STALE_HEARTBEAT_MS * NS_PER_MS;
+           clock_is_near(now, heartbeat, STALE_HEARTBEAT_MS * NS_PER_MS);
 }
 
 /* The live worker with the fewest connections, if that is at least two fewer than `mine`; else this
@@ -128,13 +130,35 @@ void acceptor_balance(struct acceptor *a, const struct round *round, int64_t now
     }
 }
 
-static bool accept_one(struct acceptor *a, struct round *round, int64_t now) {
+/* Who isn't named learns no more than that the connection ends. */
+static void turn_away(struct acceptor *a, struct round *round, int fd, uid_t uid) {
+    int64_t now = round->service.now;
+    stats_add(&round->service.row->counter[STAT_connections_refused], 1);
+    (void)close(fd);
+    if (a->turned_away != 0 && now - a->turned_away < SAME_LOG_S * NS_PER_S)
+        return;
+    a->turned_away = now;
+    log_warning("closed a connection of user %ld, whom listen_users doesn't name", (long)uid);
+}
+
+/* False, and errno, if nobody waits to be accepted or it can't be done. */
+static bool take_one(struct acceptor *a, struct round *round) {
+    uid_t uid;
     int fd = accept4(a->inherit->listener, NULL, NULL, SOCK_CLOEXEC | SOCK_NONBLOCK);
-    if (fd >= 0) {
-        stats_add(&round->service.row->counter[STAT_connections_accepted], 1);
-        round_add(round, fd);
+    if (fd < 0)
+        return false;
+    if (!peers_admit(a->inherit->peers, fd, &uid)) {
+        turn_away(a, round, fd, uid);
         return true;
     }
+    stats_add(&round->service.row->counter[STAT_connections_accepted], 1);
+    round_add(round, fd);
+    return true;
+}
+
+static bool accept_one(struct acceptor *a, struct round *round, int64_t now) {
+    if (take_one(a, round))
+        return true;
     if (errno == EMFILE || errno == ENFILE || errno == ENOBUFS || errno == ENOMEM) {
         if (may_say(a, now))
             log_warning("cannot accept a connection: %m; waiting for others to close");
@@ -154,10 +178,8 @@ void acceptor_accept(struct acceptor *a, struct round *round, int64_t now) {
 
 void acceptor_take_rest(struct acceptor *a, struct round *round) {
     int fd;
-    while ((fd = accept4(a->inherit->listener, NULL, NULL, SOCK_CLOEXEC | SOCK_NONBLOCK)) >= 0) {
-        stats_add(&round->service.row->counter[STAT_connections_accepted], 1);
-        round_add(round, fd);
-    }
+    while (take_one(a, round))
+        continue;
     while (pass_take(&a->inherit->pass, &fd) == OK)
         round_adopt(round, fd);
 }

@@ -27,6 +27,7 @@ struct acceptor {
     uint32_t most;       /* connections; 0: any number; set by acceptor_limit */
     int64_t pause_until; /* out of descriptors or memory: not before this */
     int64_t said;        /* when the log was last told why some wait; 0: never */
+    int64_t turned_away; /* when the log last told of one; 0: never */
 };
 
 /* Works out how many connections this process may have, once all else that it needs is open. */

@@ -26,15 +26,17 @@ static int64_t load(_Atomic int64_t *v) {
 }
 
 static bool is_within(int64_t then, int64_t now, int64_t seconds) {
-    return then != 0 && now - then < seconds * NS_PER_S;
+    return then != 0 && clock_is_near(now, then, seconds * NS_PER_S);
 }
 
-/* The right to count; it expires by itself if its owner dies. */
+/* The right to count; it expires by itself if its owner dies. Further ahead than a lease nobody
+ * sets it: that is damage, and nobody's right. */
 static bool claim(struct census_state *state, int64_t now) {
     int64_t claimed = load(&state->claimed);
-    return now >= claimed && atomic_compare_exchange_strong_explicit(
-                                 &state->claimed, &claimed, now + LEASE_S * NS_PER_S,
-                                 memory_order_acq_rel, memory_order_relaxed);
+    bool taken = claimed > now && claimed - now <= 2 * LEASE_S * NS_PER_S;
+    return !taken && atomic_compare_exchange_strong_explicit(
+                         &state->claimed, &claimed, now + LEASE_S * NS_PER_S, memory_order_acq_rel,
+                         memory_order_relaxed);
 }
 
 static void step(struct census *c) {

@@ -14,9 +14,9 @@
  */
 enum { EARLY_S = 5, WORK_BYTES = 192 };
 
-enum error children_init(struct children *c, struct segment *segment,
+enum error children_init(struct children *c, struct segment *segment, uint32_t rows,
                          const struct route_table *routes) {
-    *c = (struct children){.count = segment->row_count, .segment = segment, .routes = routes};
+    *c = (struct children){.count = rows, .segment = segment, .routes = routes};
     c->slots = calloc(c->count, sizeof(c->slots[0]));
     return c->slots != NULL ? OK : E_OUT_OF_MEMORY;
 }
@@ -33,6 +33,10 @@ uint32_t children_free_slot(const struct children *c) {
     return 0;
 }
 
+static int64_t load_heartbeat(const struct children *c, uint32_t slot) {
+    return atomic_load_explicit(&c->segment->rows[slot].heartbeat, memory_order_relaxed);
+}
+
 void children_enter(struct children *c, uint32_t slot, pid_t pid, uint32_t generation,
                     int64_t now) {
     c->slots[slot] = (struct child){
@@ -41,7 +45,7 @@ void children_enter(struct children *c, uint32_t slot, pid_t pid, uint32_t gener
         .generation = generation,
         .started = now,
         .moved = now - c->stood_still,
-        .heartbeat = atomic_load_explicit(&c->segment->rows[slot].heartbeat, memory_order_relaxed),
+        .heartbeat = load_heartbeat(c, slot),
     };
 }
 
@@ -128,12 +132,10 @@ void children_kill_overdue(struct children *c, int64_t now, int64_t watchdog_ns)
         struct child *child = &c->slots[i];
         if (child->state == CHILD_NONE || child->killed)
             continue;
-        int64_t heartbeat =
-            atomic_load_explicit(&c->segment->rows[i].heartbeat, memory_order_relaxed);
-        if (heartbeat != child->heartbeat) {
-            child->heartbeat = heartbeat;
+        int64_t heartbeat = load_heartbeat(c, i);
+        if (heartbeat != child->heartbeat)
             child->moved = awake;
-        }
+        child->heartbeat = heartbeat;
         if (child->state == CHILD_LEAVING && now >= child->leave_by)
             kill_child(child, i, "it did not leave in time");
         else if (child->state != CHILD_LEAVING && awake - child->moved >= watchdog_ns)

@@ -41,8 +41,9 @@ struct children {
     int64_t stood_still;              /* nanoseconds, in all: see children_excuse */
 };
 
+/* `segment` has `rows` rows. */
 LARDER_MUST_CHECK enum error children_init(struct children *c, struct segment *segment,
-                                           const struct route_table *routes);
+                                           uint32_t rows, const struct route_table *routes);
 void children_fini(struct children *c);
 
 /* A free slot's index; 0 if there is none. */

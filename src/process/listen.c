@@ -3,7 +3,6 @@
 
 #include <errno.h>
 #include <fcntl.h>
-#include <grp.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/socket.h>
@@ -12,6 +11,7 @@
 #include <unistd.h>
 
 #include "base/log.h"
+#include "process/ids.h"
 
 enum { SYSTEMD_FIRST_FD = 3 };
 
@@ -120,21 +120,6 @@ static enum error make_room(const struct sockaddr_un *address) {
     return E_SYSTEM;
 }
 
-/* The group's id, or -1 for none; false if there is no such group. */
-static bool find_group(const char *name, gid_t *group) {
-    *group = (gid_t)-1;
-    if (name[0] == '\0')
-        return true;
-    /* One thread, at the start. */
-    const struct group *entry = getgrnam(name); // cppcheck-suppress getgrnamCalled
-    if (entry == NULL) {
-        log_error("listen_group = %s: there is no such group", name);
-        return false;
-    }
-    *group = entry->gr_gid;
-    return true;
-}
-
 static bool bind_with_mode(int fd, const struct sockaddr_un *address, gid_t group, mode_t mode) {
     /* Nobody may connect before the mode is set. */
     mode_t before = umask(0177);
@@ -146,8 +131,9 @@ static bool bind_with_mode(int fd, const struct sockaddr_un *address, gid_t grou
 
 enum error listen_bind(struct listener *listener, const struct config *config) {
     struct sockaddr_un address;
-    gid_t group;
-    if (!find_group(config->listen_group, &group))
+    gid_t group = (gid_t)-1;
+    if (config->listen_group[0] != '\0' &&
+        ids_group("listen_group", config->listen_group, &group) != OK)
         return E_SYSTEM;
     fill_address(&address, config->listen);
     enum error e = make_room(&address);

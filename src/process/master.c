@@ -189,15 +189,21 @@ static enum error set_up(struct master *m) {
         log_error("cannot set up the master: %m");
         return E_SYSTEM;
     }
-    uint32_t workers = 2 * pool_target(&m->config) + SPARE_ROWS;
-    m->rows = workers + SEGMENT_FIRST_WORKER_ROW;
-    e = segment_create(&m->segment, m->config.run_dir, workers);
+    m->rows = 2 * pool_target(&m->config) + SPARE_ROWS + SEGMENT_FIRST_WORKER_ROW;
+    e = segment_create(&m->segment, &m->segment_fd, m->rows);
+    if (e != OK)
+        return e;
+    m->started = m->segment->started;
+    m->started_real = m->segment->started_real;
+    e = pool_open_bells(m);
     if (e == OK)
-        e = pool_open_bells(m);
+        e = children_init(&m->children, m->segment, m->rows, m->setup->routes);
     if (e == OK)
-        e = children_init(&m->children, m->segment, m->setup->routes);
+        e = peers_load(&m->peers, m->config.listen_users);
     if (e == OK && m->listener.fd < 0)
         e = listen_bind(&m->listener, &m->config);
+    if (e == OK)
+        e = privileges_drop(&m->setup->privileges);
     return e;
 }
 
@@ -209,7 +215,7 @@ static void tear_down(struct master *m) {
     }
     children_fini(&m->children);
     pool_close_bells(m);
-    segment_destroy(&m->segment, m->config.run_dir);
+    segment_destroy(&m->segment, &m->segment_fd, m->rows);
     pass_close(&m->pass);
     close_fd(&m->signals);
     close_fd(&m->wake);
@@ -229,6 +235,7 @@ int master_run(const struct master_setup *setup) {
         .listener = setup->listener,
         .notify = setup->notify,
         .pass = {-1, -1},
+        .segment_fd = -1,
         .signals = -1,
         .wake = -1,
         .ready_fd = setup->ready_fd,
@@ -239,6 +246,9 @@ int master_run(const struct master_setup *setup) {
     rundir_forget(&m.rundir);
     int status = EXIT_FAILURE;
     if (set_up(&m) == OK) {
+        privileges_warn(&m.config);
+        if (setup->privileges.lowered)
+            reload_rehearse(&m);
         pool_resolve_first(&m);
         log_info("larderd %s: %u workers, Redis at %s, listening on %s", PACKAGE_VERSION,
                  pool_target(&m.config), where_redis_is(&m.config),

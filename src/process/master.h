@@ -14,11 +14,13 @@
 #include "http/route.h"
 #include "process/listen.h"
 #include "process/notify.h"
+#include "process/privileges.h"
 
 struct master_setup {
     const struct config *config;
-    struct listener listener; /* as listen_inherit left it */
-    struct notify notify;     /* as notify_open or notify_decline left it */
+    struct listener listener;     /* as listen_inherit left it */
+    struct notify notify;         /* as notify_open or notify_decline left it */
+    struct privileges privileges; /* as privileges_lower left them */
     const struct route_table *routes;
     int argc; /* for reloads */
     char *const *argv;

@@ -8,6 +8,7 @@
 #include "process/children.h"
 #include "process/master.h"
 #include "process/pass.h"
+#include "process/peers.h"
 #include "process/rundir.h"
 
 struct master {
@@ -16,11 +17,16 @@ struct master {
     const struct master_setup *setup;
     struct rundir rundir;
     struct segment *segment;
+    int segment_fd;
     struct listener listener;
     struct notify notify;
     struct pass pass;
+    struct peers peers;
     int *bells;
-    uint32_t rows; /* of the segment; its own copy of the number is not trusted */
+    /* Of the segment; its own copies of these are not trusted. */
+    uint32_t rows;
+    int64_t started;
+    int64_t started_real;
     struct children children;
     int signals;
     int wake;
@@ -67,7 +73,8 @@ void pool_close_bells(struct master *m);
 bool pool_spawn(struct master *m, const struct config *config, uint32_t generation, int64_t now);
 
 /* A worker died `early`, before it was ready or had served a request: the next one waits, each time
- * twice as long; any other death resets that. */
+ * twice as long. Any other death resets that, and so does a successor that has served: whatever
+ * kills workers then (the system for want of memory, say) is nothing that waiting helps against. */
 void pool_note_death(struct master *m, bool early, int64_t now);
 
 /* Replaces what is missing; lets go who has served enough, once the successor is ready. */
@@ -83,5 +90,8 @@ void pool_resolve(struct master *m, int64_t now);
 
 /* One step of a reload that is wanted or under way. */
 void reload_step(struct master *m, int64_t now);
+
+/* Whether a reload could read what root has read at the start; the log says why not. */
+void reload_rehearse(struct master *m);
 
 #endif

@@ -63,10 +63,11 @@ void pool_close_bells(struct master *m) {
 
 /* --- forking --------------------------------------------------------------------------------- */
 
-/* In the child: what is the master's alone. The listener, the segment and the pair stay. */
+/* In the child: what is the master's alone. The listener, the mapped segment and the pair stay. */
 static void drop_masters_things(struct master *m) {
     close_fd(&m->signals);
     close_fd(&m->ready_fd);
+    close_fd(&m->segment_fd);
     notify_close(&m->notify);
     rundir_forget(&m->rundir);
 }
@@ -81,8 +82,11 @@ _Noreturn static void run_worker(struct master *m, const struct config *config, 
         .listener = m->listener.fd,
         .wake_master = m->wake,
         .pass = m->pass,
+        .peers = &m->peers,
         .bells = m->bells,
         .rows = m->rows,
+        .started = m->started,
+        .started_real = m->started_real,
         .master = m->pid,
         .generation = generation,
         .row = slot,
@@ -180,11 +184,22 @@ void pool_resolve_first(struct master *m) {
         (void)poll(NULL, 0, 1);
 }
 
+/* Whether a worker that was started after the last wait has served: so they can. */
+static bool successor_serves(const struct master *m) {
+    for (uint32_t i = SEGMENT_FIRST_WORKER_ROW; i < m->children.count; i++) {
+        const struct child *child = &m->children.slots[i];
+        if (child->state == CHILD_LIVE && child->started >= m->backoff_until &&
+            atomic_load_explicit(&m->segment->rows[i].served, memory_order_relaxed) != 0)
+            return true;
+    }
+    return false;
+}
+
 void pool_note_death(struct master *m, bool early, int64_t now) {
+    if (!early || successor_serves(m))
+        m->backoff_ms = 0;
     if (early)
         note_backoff(m, now);
-    else
-        m->backoff_ms = 0;
 }
 
 /* --- the pool's size ------------------------------------------------------------------------- */
@@ -207,7 +222,8 @@ static uint32_t wants_to_leave(const struct master *m) {
     for (uint32_t i = SEGMENT_FIRST_WORKER_ROW; i < m->children.count; i++)
         if (m->children.slots[i].state == CHILD_LIVE &&
             m->children.slots[i].generation == m->generation &&
-            atomic_load_explicit(&m->segment->rows[i].leaving, memory_order_relaxed) != 0)
+            atomic_load_explicit(&m->segment->rows[i].leaving, memory_order_relaxed) ==
+                m->children.slots[i].pid)
             return i;
     return 0;
 }

@@ -58,6 +58,18 @@ static bool load_fresh(struct master *m) {
     return true;
 }
 
+void reload_rehearse(struct master *m) {
+    enum config_action action;
+    struct buf text = {0};
+    if (config_load(&m->fresh, m->setup->argc, m->setup->argv, &action, &text) != OK) {
+        log_lines(&text, log_warning);
+        log_warning("root could read that, user = %s can't: no reload will succeed until it may be "
+                    "read by him",
+                    m->config.user);
+    }
+    buf_fini(&text);
+}
+
 static void begin_reload(struct master *m, int64_t now) {
     m->reload_wanted = false;
     if (!load_fresh(m))

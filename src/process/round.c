@@ -300,7 +300,11 @@ static void read_and_take(struct round *r, struct conn *c) {
     bool busy = r->service.busy;
     enum error e = busy ? conn_peek(c, r->body_max, r->service.now)
                         : conn_read(c, r->body_max, r->service.now);
-    if (e == OK) {
+    if (e == OK && c->hung_up) {
+        /* Whoever asked has been told that it failed, and may have written something newer since.
+         */
+        close_conn(r, c);
+    } else if (e == OK) {
         take(r, c);
     } else if (e == E_AGAIN && c->readable) {
         push(r, busy ? &r->parked : &r->ready, c);

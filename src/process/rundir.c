@@ -10,6 +10,25 @@
 
 #include "base/log.h"
 
+enum error rundir_make_for(const char *path, uid_t uid, gid_t gid) {
+    if (mkdir(path, 0755) != 0) {
+        if (errno == EEXIST)
+            return OK;
+        log_error("cannot make run_dir %s: %m", path);
+        return E_SYSTEM;
+    }
+    /* By its descriptor: what is at the path may be another thing by now. */
+    int fd = open(path, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
+    bool given = fd >= 0 && fchown(fd, uid, gid) == 0;
+    if (!given) {
+        log_error("cannot give run_dir %s to its user: %m", path);
+        (void)rmdir(path);
+    }
+    if (fd >= 0)
+        (void)close(fd);
+    return given ? OK : E_SYSTEM;
+}
+
 static enum error lock_directory(struct rundir *r, const char *path) {
     if (mkdir(path, 0755) != 0 && errno != EEXIST) {
         log_error("cannot make run_dir %s: %m", path);

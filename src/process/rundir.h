@@ -6,6 +6,7 @@
 #define LARDER_PROCESS_RUNDIR_H
 
 #include <stdbool.h>
+#include <sys/types.h>
 
 #include "base/config.h"
 #include "base/error.h"
@@ -14,6 +15,10 @@ struct rundir {
     int lock; /* descriptor of the directory */
     bool pid_written;
 };
+
+/* As root: makes it for somebody else if it is missing. What is there stays as it is. E_SYSTEM: the
+ * reason is in the log. */
+LARDER_MUST_CHECK enum error rundir_make_for(const char *path, uid_t uid, gid_t gid);
 
 /* Makes run_dir if it is missing, locks it, writes pid_file. E_SYSTEM: the reason is in the log. */
 LARDER_MUST_CHECK enum error rundir_open(struct rundir *r, const struct config *config);

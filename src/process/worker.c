@@ -31,6 +31,9 @@ struct worker {
     int epoll;
     int signals;
     enum mode mode;
+    enum worker_state state;
+    int64_t started;
+    bool leaving; /* has served max_requests and waits for its successor */
     struct round round;
     struct census census;
     struct acceptor acceptor;
@@ -44,6 +47,32 @@ struct worker {
 /* What an event's data points to when it is not a connection. */
 static char listener_tag, pass_tag, signal_tag, store_tag, bell_tag;
 
+/* --- its row --------------------------------------------------------------------------------- */
+
+/* Who the row belongs to. Said again and again: whatever damages it, others see it right again
+ * soon. Its connections, requests and heartbeat are written each turn. */
+static void publish(const struct worker *w) {
+    struct stats_row *row = w->row;
+    bool redis_ready = w->store != NULL && store_get_status(w->store).ready;
+    int32_t pid = (int32_t)getpid();
+    atomic_store_explicit(&row->pid, pid, memory_order_relaxed);
+    atomic_store_explicit(&row->generation, w->inherit->generation, memory_order_relaxed);
+    atomic_store_explicit(&row->started, w->started, memory_order_relaxed);
+    atomic_store_explicit(&row->redis_ready, redis_ready ? 1 : 0, memory_order_relaxed);
+    atomic_store_explicit(&row->listening, w->acceptor.listening ? 1 : 0, memory_order_relaxed);
+    atomic_store_explicit(&row->leaving, w->leaving ? pid : 0, memory_order_relaxed);
+    atomic_store_explicit(&row->state, w->state, memory_order_release);
+}
+
+static void claim_row(struct worker *w) {
+    w->started = clock_monotonic();
+    w->state = WORKER_STARTING;
+    atomic_store_explicit(&w->row->connections, 0, memory_order_relaxed);
+    atomic_store_explicit(&w->row->in_flight, 0, memory_order_relaxed);
+    atomic_store_explicit(&w->row->heartbeat, w->started, memory_order_relaxed);
+    publish(w);
+}
+
 /* --- signals --------------------------------------------------------------------------------- */
 
 static void set_mode(struct worker *w, enum mode mode) {
@@ -55,7 +84,8 @@ static void set_mode(struct worker *w, enum mode mode) {
     if (mode == STOPPING)
         acceptor_take_rest(&w->acceptor, &w->round);
     acceptor_stop(&w->acceptor);
-    atomic_store_explicit(&w->row->state, WORKER_RETIRING, memory_order_relaxed);
+    w->state = WORKER_RETIRING;
+    publish(w);
 }
 
 static void read_signals(struct worker *w) {
@@ -82,19 +112,6 @@ static int open_signals(void) {
 }
 
 /* --- setting up ------------------------------------------------------------------------------ */
-
-static void claim_row(struct worker *w) {
-    struct stats_row *row = w->row;
-    int64_t now = clock_monotonic();
-    atomic_store_explicit(&row->pid, (int32_t)getpid(), memory_order_relaxed);
-    atomic_store_explicit(&row->generation, w->inherit->generation, memory_order_relaxed);
-    atomic_store_explicit(&row->connections, 0, memory_order_relaxed);
-    atomic_store_explicit(&row->in_flight, 0, memory_order_relaxed);
-    atomic_store_explicit(&row->redis_ready, 0, memory_order_relaxed);
-    atomic_store_explicit(&row->listening, 0, memory_order_relaxed);
-    atomic_store_explicit(&row->started, now, memory_order_relaxed);
-    atomic_store_explicit(&row->heartbeat, now, memory_order_relaxed);
-}
 
 static void wake_master(const struct worker *w) {
     const uint64_t one = 1;
@@ -149,6 +166,9 @@ static enum error set_up(struct worker *w) {
         .config = inherit->config,
         .segment = inherit->segment,
         .row = w->row,
+        .rows = inherit->rows,
+        .started = inherit->started,
+        .started_real = inherit->started_real,
         .store = w->store,
         .routes = inherit->routes,
         .now = clock_monotonic(),
@@ -209,7 +229,8 @@ static void ask_for_replacement(struct worker *w) {
     if (w->recycle_at == 0 || w->round.answered < w->recycle_at)
         return;
     w->recycle_at = 0;
-    atomic_store_explicit(&w->row->leaving, 1, memory_order_relaxed);
+    w->leaving = true;
+    publish(w);
     wake_master(w);
 }
 
@@ -255,6 +276,7 @@ static void tick(struct worker *w, int64_t now) {
     if (now < w->next_tick)
         return;
     w->next_tick = now + TICK_MS * NS_PER_MS;
+    publish(w);
     round_tick(&w->round);
     count_dropped_lines(w);
     if (w->mode == SERVING)
@@ -316,7 +338,8 @@ int worker_run(const struct inherit *inherit) {
     int status = EXIT_FAILURE;
     if (set_up(&w) == OK && follow_master(inherit)) {
         store_tick(w.store, w.round.service.now);
-        atomic_store_explicit(&w.row->state, WORKER_READY, memory_order_release);
+        w.state = WORKER_READY;
+        publish(&w);
         wake_master(&w);
         acceptor_balance(&w.acceptor, &w.round, w.round.service.now);
         status = serve(&w);

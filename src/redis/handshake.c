@@ -3,6 +3,7 @@
 
 #include <stdio.h>
 
+#include "base/digest.h"
 #include "redis/script.h"
 
 enum {
@@ -72,6 +73,21 @@ static enum error refuse(struct handshake_result *result, enum error e, const ch
     return e;
 }
 
+/* A reply that is neither the one that the step has when all is well nor an error that it can have:
+ * what is at the other end is no Redis, or its replies are not ours. */
+static enum error refuse_reply(struct handshake_result *result, const struct replies *replies,
+                               const struct reply *r, const char *step) {
+    bool senseless;
+    enum error e = reply_refusal(replies, r, &senseless);
+    return refuse(result, e, step,
+                  senseless ? SLICE("the reply is not that of a Redis")
+                            : replies_bytes(replies, r));
+}
+
+static bool is_ok(const struct replies *replies, const struct reply *r) {
+    return reply_is_status(replies, r, SLICE("OK"));
+}
+
 static enum error check_version(const struct replies *replies, const struct reply *info,
                                 struct handshake_result *result) {
     struct slice version;
@@ -93,29 +109,37 @@ static enum error check_version(const struct replies *replies, const struct repl
  * many clients) is final. */
 static enum error check_info(const struct replies *replies, const struct reply *r,
                              struct handshake_result *result) {
-    enum error e = reply_error(replies, r);
     struct slice words = replies_bytes(replies, r);
-    if (e == OK)
+    if (r->type == REPLY_STRING)
         return check_version(replies, r, result);
-    bool no_permission = words.n >= 6 && memcmp(words.p, "NOPERM", 6) == 0;
-    return no_permission ? OK : refuse(result, e, "INFO", words);
+    bool no_permission =
+        r->type == REPLY_ERROR && words.n >= 6 && memcmp(words.p, "NOPERM", 6) == 0;
+    return no_permission ? OK : refuse_reply(result, replies, r, "INFO");
 }
 
-static void check_config_set(const struct replies *replies, const struct reply *r,
-                             struct handshake_result *result) {
+static enum error check_config_set(const struct replies *replies, const struct reply *r,
+                                   struct handshake_result *result) {
+    if (is_ok(replies, r))
+        return OK;
     if (r->type != REPLY_ERROR)
-        return;
+        return refuse_reply(result, replies, r, "CONFIG SET");
     result->policy_refused = true;
     (void)refuse(result, OK, "CONFIG SET", replies_bytes(replies, r));
+    return OK;
 }
 
 /* Requests that need none are served without. */
-static void check_script(const struct replies *replies, const struct reply *r,
-                         struct handshake_result *result) {
+static enum error check_script(const struct replies *replies, const struct reply *r,
+                               struct handshake_result *result) {
     struct slice text = replies_bytes(replies, r);
-    if (r->type == REPLY_ERROR && result->scripts_fault[0] == '\0')
+    if (r->type == REPLY_STRING && r->n == DIGEST_SHA1_HEX)
+        return OK;
+    if (r->type != REPLY_ERROR)
+        return refuse_reply(result, replies, r, "SCRIPT LOAD");
+    if (result->scripts_fault[0] == '\0')
         (void)snprintf(result->scripts_fault, sizeof(result->scripts_fault), "%.*s",
                        text.n < 100 ? (int)text.n : 100, text.p);
+    return OK;
 }
 
 enum error handshake_check(const struct config *config, const struct replies *replies,
@@ -126,9 +150,8 @@ enum error handshake_check(const struct config *config, const struct replies *re
     if (has_password(config)) {
         if (r == NULL)
             return E_AGAIN;
-        e = reply_error(replies, r);
-        if (e != OK)
-            return refuse(result, e, "AUTH", replies_bytes(replies, r));
+        if (!is_ok(replies, r))
+            return refuse_reply(result, replies, r, "AUTH");
         r = replies_next(replies, r);
     }
     if (r == NULL)
@@ -139,18 +162,16 @@ enum error handshake_check(const struct config *config, const struct replies *re
     r = replies_next(replies, r);
     if (r == NULL)
         return E_AGAIN;
-    e = reply_error(replies, r);
-    if (e != OK)
-        return refuse(result, e, "SELECT", replies_bytes(replies, r));
+    if (!is_ok(replies, r))
+        return refuse_reply(result, replies, r, "SELECT");
     unsigned sets = (sets_policy(config) ? 1U : 0U) + (config->max_memory_set ? 1U : 0U);
     for (unsigned i = 0; i < sets + SCRIPT_COUNT; i++) {
         r = replies_next(replies, r);
         if (r == NULL)
             return E_AGAIN;
-        if (i < sets)
-            check_config_set(replies, r, result);
-        else
-            check_script(replies, r, result);
+        e = i < sets ? check_config_set(replies, r, result) : check_script(replies, r, result);
+        if (e != OK)
+            return e;
     }
     return OK;
 }

@@ -77,6 +77,16 @@ enum error reply_error(const struct replies *list, const struct reply *r) {
     return E_BACKEND_ERROR;
 }
 
+enum error reply_refusal(const struct replies *list, const struct reply *r, bool *senseless) {
+    enum error e = reply_error(list, r);
+    *senseless = e == OK || e == E_AGAIN;
+    return *senseless ? E_BACKEND_ERROR : e;
+}
+
+bool reply_is_status(const struct replies *list, const struct reply *r, struct slice words) {
+    return r->type == REPLY_STATUS && slice_eq(replies_bytes(list, r), words);
+}
+
 /* --- INFO ------------------------------------------------------------------------------------ */
 
 /* Takes the first line off `text`, without its line end. */

@@ -47,6 +47,14 @@ struct slice replies_bytes(const struct replies *list, const struct reply *r);
  * table. Redis's own text is for the log, never for a client. */
 enum error reply_error(const struct replies *list, const struct reply *r);
 
+/* Why the command whose reply this is not fails: what the error means, or E_BACKEND_ERROR for one
+ * not in the table. `*senseless`: it is no error, or one that only a script's caller gets, so
+ * nobody knows whose reply it was. */
+enum error reply_refusal(const struct replies *list, const struct reply *r, bool *senseless);
+
+/* It is this status, and not another command's. */
+bool reply_is_status(const struct replies *list, const struct reply *r, struct slice words);
+
 /* The value of `field` in an INFO text ("used_memory:1024\r\n"); false if it isn't there. */
 bool reply_info_field(struct slice info, const char *field, struct slice *value);
 

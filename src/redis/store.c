@@ -17,6 +17,7 @@
 #include <unistd.h>
 
 #include "base/clock.h"
+#include "base/decimal.h"
 #include "base/log.h"
 #include "base/watch.h"
 #include "redis/breaker.h"
@@ -28,6 +29,7 @@ enum {
     READ_BYTES = 65536,
     READS_PER_TURN = 64,
     IDLE_PING_MS = 500, /* how soon a Redis that hangs is noticed without a request */
+    BUSY_PING_MS = 100, /* how soon it is noticed that replies are not those that were asked for */
     DEADLINE_BYTES_PER_MS = 100 * 1024,
     FLAP_MS = 100, /* a connection lost sooner than this after READY is flapping */
     FLAP_DELAY_MS = 50,
@@ -66,6 +68,8 @@ struct store {
     struct call greeting;      /* the handshake */
     struct call ping;
     bool pinging;
+    uint64_t ping_number;      /* of the last one: its reply says it */
+    int64_t pinged;            /* when it was sent; at first, when the connection was READY */
     struct outqueue_mark mark; /* where the call that is open began */
 
     int64_t connect_deadline;
@@ -174,6 +178,17 @@ static void drop_broken(struct store *s, int64_t now, const char *what) {
     stats_add(&s->row->counter[STAT_redis_errors], 1);
     hang_up(s, E_BACKEND_UNAVAILABLE, now, what);
     fail_sent(s, E_BACKEND_UNAVAILABLE);
+}
+
+/* Replies may have come apart from their calls, and nobody knows since when. What is complete but
+ * not yet answered came in the same breath, so it is not believed either. */
+static void drop_doubtful(struct store *s, int64_t now, const char *what) {
+    for (struct call *call = s->done.first; call != NULL; call = call->next)
+        if (call->error == OK) {
+            call->error = E_BACKEND_UNAVAILABLE;
+            call->outcome_known = false;
+        }
+    drop_broken(s, now, what);
 }
 
 /* --- the beginning of a connection ----------------------------------------------------------- */
@@ -303,7 +318,7 @@ static void step_handshake(struct store *s, bool whole, int64_t now) {
     }
     s->state = READY;
     s->reason = OK;
-    s->ready_since = s->last_reply = now;
+    s->ready_since = s->last_reply = s->pinged = now;
     breaker_close(&s->segment->breaker);
     count_ready(s);
     note_policy(s, &result);
@@ -356,6 +371,15 @@ static void note_size(struct store *s, const struct call *call) {
         s->reply_bytes -= (s->reply_bytes - bytes) / 16;
 }
 
+/* A reply that is another command's, early or late by however many, is not this number. */
+static bool ping_is_answered(const struct store *s) {
+    char digits[DECIMAL_MAX];
+    const struct reply *r = replies_get(&s->ping.replies, 0);
+    struct slice number = {digits, decimal_put(digits, s->ping_number)};
+    return r->type == REPLY_ERROR ||
+           (r->type == REPLY_STRING && slice_eq(replies_bytes(&s->ping.replies, r), number));
+}
+
 /* One more of the call's replies is whole. */
 static void complete_reply(struct store *s, struct call *call, int64_t now) {
     bool whole = ++call->got == call->wanted;
@@ -370,6 +394,12 @@ static void complete_reply(struct store *s, struct call *call, int64_t now) {
         note_error_reply(s, call, now);
     note_size(s, call);
     push_done(s, pop_waiting(s));
+    if (call != &s->ping)
+        return;
+    if (ping_is_answered(s))
+        breaker_prove(&s->segment->breaker, call->committed, now);
+    else
+        drop_doubtful(s, now, "sends replies to other commands than were asked");
 }
 
 /* Parses what has been fed. False when the connection was dropped. */
@@ -382,9 +412,9 @@ static bool parse_replies(struct store *s, int64_t now) {
         if (e == OK && call != NULL)
             complete_reply(s, call, now);
         else
-            drop_broken(s, now,
-                        call == NULL ? "sent a reply that nobody asked for"
-                                     : "broke its protocol, or memory is out");
+            drop_doubtful(s, now,
+                          call == NULL ? "sent a reply that nobody asked for"
+                                       : "broke its protocol, or memory is out");
     }
     return false;
 }
@@ -560,14 +590,27 @@ void store_on_event(struct store *s, uint32_t events, int64_t now) {
         read_replies(s, (events & closing) != 0, now);
 }
 
-static void ping_if_idle(struct store *s, int64_t now) {
-    if (s->pinging || s->waiting.first != NULL || now - s->last_reply < IDLE_PING_MS * NS_PER_MS)
-        return;
+/* An idle Redis is asked whether it is alive; with the breaker open, when nobody else will ask it
+ * anything, at once. A busy one is asked something that has one answer only: while there is always
+ * something under way, one reply too many or too few would never show. */
+static bool ping_is_due(const struct store *s, int64_t now) {
+    if (s->pinging)
+        return false;
+    if (s->waiting.first != NULL)
+        return now - s->pinged >= BUSY_PING_MS * NS_PER_MS;
+    return now - s->last_reply >= IDLE_PING_MS * NS_PER_MS ||
+           breaker_position(&s->segment->breaker) == BREAKER_OPEN;
+}
+
+static void ping(struct store *s, int64_t now) {
+    char digits[DECIMAL_MAX];
+    struct slice number = {digits, decimal_put(digits, ++s->ping_number)};
     call_reset(&s->ping);
     s->ping.from = s->ping.to = s->appended;
     s->mark = outqueue_mark(&s->out);
-    store_append(s, &s->ping, (struct slice[]){SLICE("PING")}, 1);
+    store_append(s, &s->ping, (struct slice[]){SLICE("PING"), number}, 2);
     s->pinging = true;
+    s->pinged = now;
     store_commit(s, &s->ping, now);
 }
 
@@ -577,7 +620,8 @@ static void tick_ready(struct store *s, int64_t now) {
         drop(s, E_BACKEND_READONLY, now, "is read-only; connecting anew");
         return;
     }
-    ping_if_idle(s, now);
+    if (!s->leave_when_idle && ping_is_due(s, now))
+        ping(s, now);
 }
 
 /* Of the first call. What comes in takes its time, too: large values that were asked for before. */
@@ -603,7 +647,7 @@ static void tick_deadline(struct store *s, int64_t now) {
     /* All workers see one slow command: what was asked before the last timeout proves nothing new.
      */
     int64_t last = atomic_load_explicit(&s->segment->breaker.last_timeout, memory_order_relaxed);
-    if (s->waiting.first->committed > last)
+    if (s->waiting.first->committed > last || last > now)
         breaker_timed_out(&s->segment->breaker, now);
     if (s->reply_bytes < REPLY_FEARED)
         s->reply_bytes = REPLY_FEARED;
@@ -678,7 +722,7 @@ struct store_status store_get_status(const struct store *s) {
 
 void store_distrust(struct store *s, int64_t now) {
     if (s->state == READY)
-        drop_broken(s, now, "gave a reply of a type that its command never gives");
+        drop_doubtful(s, now, "gave a reply that its command never gives");
 }
 
 size_t store_unsent_bytes(const struct store *s) {

@@ -66,7 +66,7 @@ int64_t store_next_deadline(const struct store *store, int64_t now);
 struct call *store_next_done(struct store *store);
 
 /* A reply made no sense for its command: replies may have come apart from their calls, so the
- * connection ends, and with it whatever still waits on it. */
+ * connection ends, and every call fails that still waits on it or was not yet handed back. */
 void store_distrust(struct store *store, int64_t now);
 
 struct store_status store_get_status(const struct store *store);

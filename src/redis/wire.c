@@ -33,8 +33,17 @@ static void *add_node(const redisReadTask *task, enum reply_type type, int64_t i
     return buf_failed(&list->bytes) || buf_failed(&list->nodes) ? NULL : &an_object;
 }
 
+/* A line end follows a bulk string. hiredis 0.14.1 waits for it and doesn't look: with a length
+ * that is damaged, what it takes for the next reply lies in the middle of a value, and a value can
+ * say anything. */
+static bool ends_where_it_says(const redisReadTask *task, const char *bytes, size_t n) {
+    return task->type != REDIS_REPLY_STRING || (bytes[n] == '\r' && bytes[n + 1] == '\n');
+}
+
 static void *on_string(const redisReadTask *task, char *bytes, size_t n) {
     enum reply_type type = REPLY_STRING;
+    if (!ends_where_it_says(task, bytes, n))
+        return NULL;
     if (task->type == REDIS_REPLY_STATUS)
         type = REPLY_STATUS;
     else if (task->type == REDIS_REPLY_ERROR)

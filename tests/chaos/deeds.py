@@ -6,7 +6,7 @@ import os
 import random
 import signal
 import time
-from collections.abc import Container
+from collections.abc import Container, Sequence
 
 from harness import Larder
 
@@ -26,12 +26,17 @@ def kill_a_worker(larder: Larder, number: int = signal.SIGKILL,
     return victim, moment
 
 
-def stop_and_time(larder: Larder) -> float:
-    """SIGTERM, and the seconds until it has ended as it should: with 0, nothing left behind."""
-    family = larder.workers()
-    begun = time.monotonic()
-    larder.signal(signal.SIGTERM)
+def wait_stopped(larder: Larder, family: Sequence[int], begun: float) -> float:
+    """The seconds since `begun` until it has ended as it should: with 0, nothing left behind."""
     status = larder.wait(30)
     taken = time.monotonic() - begun
     larder.check_ended(status, family)
     return taken
+
+
+def stop_and_time(larder: Larder) -> float:
+    """SIGTERM, and the seconds until it has ended as it should."""
+    family = larder.workers()
+    begun = time.monotonic()
+    larder.signal(signal.SIGTERM)
+    return wait_stopped(larder, family, begun)

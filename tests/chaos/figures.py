@@ -7,8 +7,8 @@ from collections.abc import Sequence
 from verify import Report
 
 # For scenarios that are not about Redis: on a machine that is short of time it is not the one that
-# is measured. An option of larderd.
-PATIENT = {"redis_timeout": 5000}
+# is measured. Options of larderd.
+PATIENT = {"redis_timeout": 5000, "redis_connect_timeout": 5000}
 FIRM = 5.0 + 1.0  # s, that a stop may take: drain_timeout's default, and one to be firm in
 
 

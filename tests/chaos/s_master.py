@@ -47,7 +47,8 @@ def master_killed(world: World, size: Size) -> Iterator[Finding]:
     with socket.socket(socket.AF_UNIX) as held:
         held.bind(str(path))
         held.listen(1024)
-        larder = world.add(Activated(world.space, world.redis(), redis_timeout=5000)).listen_on(held, path)
+        larder = world.add(Activated(world.space, world.redis(), redis_timeout=5000,
+                                     redis_connect_timeout=5000)).listen_on(held, path)
         larder.start()
         front = world.front(larder)
         with world.verify(front, connections=CONNECTIONS) as load:

@@ -18,10 +18,10 @@ DRAIN_MS = 5000  # drain_timeout's default
 LONGEST_STEP = 26  # ms, exclusive
 
 
-def settled(larder: Larder) -> bool:
+def settled(larder: Larder, workers: int = 2) -> bool:
     """Whether one generation serves alone, and no reload is under way."""
     rows = larder.stats()["workers"]
-    return (len(rows) == larder.worker_count == len(larder.workers())
+    return (len(rows) == workers == len(larder.workers())
             and len({w["generation"] for w in rows}) == 1
             and all(w["state"] == "ready" for w in rows))
 
@@ -105,16 +105,21 @@ def faulty_configuration(world: World, size: Size) -> Iterator[Finding]:
             eventually(lambda: "reload refused" in larder.text()[mark:], 10, "a refusal")
             if f"{conf}:2" not in larder.text()[mark:]:
                 unsaid.append(faults[i % len(faults)])
+        noted = "reload-refused" in larder.fastcgi("GET", "/health").json().get("reasons", [])
         same = larder.workers() == family
         kept = larder.fastcgi("PUT", "/cache/ttl", b'{"value":1}').json()["ttl"]
         conf.write_text("workers = 2\ndefault_ttl = 300\n")
         larder.signal(signal.SIGHUP)
         larder.wait_text("generation 2 serves")
+        # Until the old workers have gone one of them may answer.
+        eventually(lambda: settled(larder), 20, "the new generation is alone")
         mended = larder.fastcgi("PUT", "/cache/ttl", b'{"value":1}').json()["ttl"]
+        noted = noted and "reasons" not in larder.fastcgi("GET", "/health").json()
     yield Finding("failed requests", load.result.failed, figure=0,
                   detail=show_failures(load.result))
     yield Finding("faults whose file and line the log doesn't name", len(unsaid), figure=0,
                   detail=str(unsaid) if unsaid else "")
+    yield Finding.holds("/health notes it, until a reload succeeds", noted)
     yield Finding.holds("the same workers serve on", same)
     yield Finding.holds("with the old configuration", kept == 100, f"default_ttl is {kept}")
     yield Finding.holds("a mended file is taken", mended == 300, f"default_ttl is {mended}")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import random
 import signal
 import tempfile
 import threading
@@ -11,35 +12,39 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import fcgi
-from deeds import stop_and_time
+from deeds import stop_and_time, wait_stopped
 from figures import FIRM, PATIENT, percentile, show_failures
-from harness import Larder, alive
+from harness import Larder, alive, eventually
 from scenario import Finding, Size, scenario
 from world import World
 
 CONNECTIONS = 64
+FRESH = 16   # FastCGI peers that connect for each request
+KEPT = 200   # connections of one that keeps them
 
 
 class Peers:
-    """Threads that play web servers, until larder is gone: one connection for each request, or one
-    that is kept. What was sent without an error has to be answered, each and every one."""
+    """Plays web servers until larder is gone. What was sent without an error has to be answered,
+    each and every one."""
 
-    def __init__(self, larder: Larder, count: int, keep: bool) -> None:
+    def __init__(self, larder: Larder) -> None:
         self.larder = larder
-        self.keep = keep
         self.answered = 0
         self.unanswered: list[str] = []
-        self.ended = 0
         self._lock = threading.Lock()
-        self._threads = [threading.Thread(target=self._run, args=(i,)) for i in range(count)]
+        self._threads: list[threading.Thread] = []
 
-    def _ask(self, connection: fcgi.Connection, number: int) -> bool:
-        """One request; False if it could not be sent any more."""
+    def _send(self, connection: fcgi.Connection, number: int, keep: bool) -> bool:
+        """Sends a request; False if that isn't possible any more."""
         body = b'{"value":%d}' % number
         try:
-            connection.send(fcgi.request_bytes("PUT", f"/cache/p{number}", body, keep=self.keep))
+            connection.send(fcgi.request_bytes("PUT", f"/cache/p{number}", body, keep=keep))
         except OSError:
             return False
+        return True
+
+    def _read(self, connection: fcgi.Connection) -> bool:
+        """Reads the answer to a request that was sent; False if it isn't right."""
         try:
             answer = connection.read_response()
             said = "" if answer.status == 200 else f"status {answer.status}"
@@ -50,19 +55,28 @@ class Peers:
             self.unanswered += [said] if said else []
         return not said
 
-    def _run(self, number: int) -> None:
+    def _fresh(self, number: int) -> None:
+        """A connection for each request."""
         try:
             while True:
                 with self.larder.connect() as connection:
-                    while self._ask(connection, number) and self.keep:
-                        pass
+                    if self._send(connection, number, keep=False):
+                        self._read(connection)
         except OSError:
             pass  # nobody listens any more
-        with self._lock:
-            self.ended += 1
 
-    def start(self) -> None:
-        """Starts all of them."""
+    def _kept(self, count: int) -> None:
+        """Kept connections: a request on each, then the answers, so that many are sent while
+        connections are being closed."""
+        going = [(i, self.larder.connect()) for i in range(count)]
+        while going:
+            sent = [(i, c) for i, c in going if self._send(c, i, keep=True)]
+            going = [(i, c) for i, c in sent if self._read(c)]
+
+    def start(self, keep: bool) -> None:
+        """Connects and begins."""
+        self._threads = ([threading.Thread(target=self._kept, args=(KEPT,))] if keep else
+                         [threading.Thread(target=self._fresh, args=(i,)) for i in range(FRESH)])
         for thread in self._threads:
             thread.start()
 
@@ -72,24 +86,68 @@ class Peers:
             thread.join()
 
 
-@scenario("T4", "SIGTERM under requests from 16 FastCGI peers", fronts=())
+@scenario("T4", "SIGTERM under requests of FastCGI peers", fronts=())
 def nothing_accepted_is_lost(world: World, size: Size) -> Iterator[Finding]:
     """Whoever got a request out gets its answer, on fresh connections and on kept ones."""
     redis = world.redis()
     larder = world.prepare_larder(redis, **PATIENT)
     answered, taken = 0, []
     lost: list[str] = []
-    for i in range(size(full=50, short=6)):
+    for i in range(size(full=100, short=10)):
         larder.start()
-        peers = Peers(larder, 16, keep=i % 2 == 1)
-        peers.start()
-        time.sleep(0.15)
+        peers = Peers(larder)
+        peers.start(keep=i % 2 == 1)
+        # Some moment, long enough for all of them to be at work.
+        time.sleep(0.1 + random.random() * 0.05)
         taken.append(stop_and_time(larder))
         peers.join()
         answered += peers.answered
         lost += peers.unanswered
     yield Finding("requests that were sent and not answered", len(lost), figure=0,
                   detail=f"{answered} answered, {len(taken)} stops; {'; '.join(lost[:3])}")
+    yield Finding("stopped (longest)", max(taken), figure=FIRM, limit=FIRM, unit="s")
+
+
+def ask_and_stop(larder: Larder, count: int, keep: bool) -> tuple[float, list[str]]:
+    """Requests that nobody has looked at when it is told to stop: its workers have not had the
+    time. Gives how long the stop took, and what was wrong with answers."""
+    lost, family = [], larder.workers()
+    connections = [larder.connect() for _ in range(count)]
+    for connection in connections if keep else ():
+        connection.request("GET", "/health/live", keep=True)
+    for pid in family:
+        os.kill(pid, signal.SIGSTOP)
+    for i, connection in enumerate(connections):
+        body = b'{"value":%d}' % i
+        connection.send(fcgi.request_bytes("PUT", f"/cache/w{i}", body, keep=keep))
+    begun, said = time.monotonic(), larder.text().count("stopping")
+    larder.signal(signal.SIGTERM)
+    eventually(lambda: larder.text().count("stopping") > said, what="it says that it stops")
+    for pid in family:
+        os.kill(pid, signal.SIGCONT)
+    for connection in connections:
+        try:
+            answer = connection.read_response()
+            lost += [f"status {answer.status}"] if answer.status != 200 else []
+        except (OSError, fcgi.Closed) as e:
+            lost.append(f"{type(e).__name__} {e}")
+        connection.close()
+    return wait_stopped(larder, family, begun), lost
+
+
+@scenario("T4", "SIGTERM while requests wait in the queue", fronts=())
+def the_queue_is_served(world: World, size: Size) -> Iterator[Finding]:
+    """What has reached larder's socket is answered, be it accepted or not."""
+    larder = world.prepare_larder(world.redis(), **PATIENT)
+    waiting, taken = 48, []
+    lost: list[str] = []
+    for i in range(size(full=20, short=4)):
+        larder.start()
+        seconds, wrong = ask_and_stop(larder, waiting, keep=i % 2 == 1)
+        taken.append(seconds)
+        lost += wrong
+    yield Finding("requests that waited and were not answered", len(lost), figure=0,
+                  detail=f"of {waiting * len(taken)}; {'; '.join(lost[:3])}")
     yield Finding("stopped (longest)", max(taken), figure=FIRM, limit=FIRM, unit="s")
 
 

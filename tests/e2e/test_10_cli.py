@@ -277,15 +277,13 @@ def test_the_originals_environment(new_redis: NewRedis, new_larder: NewLarder) -
 # --- running: files, pid file, background, a second instance -------------------------------------
 
 def test_files_come_and_go(new_redis: NewRedis, new_larder: NewLarder) -> None:
-    """Socket, segment and pid file are there while it runs and removed when it stops."""
+    """Socket and pid file are there while it runs and removed when it stops."""
     larder = new_larder(new_redis(), workers=1)
     pid_file = larder.run_dir / "larder.pid"
     larder.options["pid-file"] = pid_file
     larder.start()
     assert pid_file.read_text() == f"{larder.pid}\n"
     assert stat.S_ISSOCK(larder.socket.stat().st_mode)
-    segment = (larder.run_dir / "larder.segment").stat()
-    assert segment.st_blocks * 512 >= segment.st_size > 0, "the segment is sparse"
     larder.stop()  # asserts that the directory is empty
     assert not pid_file.exists()
 
@@ -380,7 +378,7 @@ def test_second_instance_is_refused(new_larder: NewLarder) -> None:
     assert str(first.run_dir) in second.stderr
     assert re.search(r"already|in use|another", second.stderr), second.stderr
     assert first.fastcgi("GET", "/health/live").status == 200
-    assert first.socket.exists() and (first.run_dir / "larder.segment").exists()
+    assert first.socket.exists()
 
 
 def test_second_instance_with_its_own_run_dir_is_refused(space: Workspace,
@@ -397,13 +395,13 @@ def test_second_instance_with_its_own_run_dir_is_refused(space: Workspace,
 
 
 def test_second_instance_elsewhere_is_refused_by_the_run_dir(new_larder: NewLarder) -> None:
-    """Two instances must not share a run directory: the segment belongs to one."""
+    """Two instances must not share a run directory: it belongs to one."""
     first = new_larder(workers=1)
     first.start()
     second = run(*first.arguments(), "--listen", str(first.directory / "other.sock"))
     assert second.returncode == 1, second
     assert first.fastcgi("GET", "/health/live").status == 200
-    assert (first.run_dir / "larder.segment").exists()
+    assert first.socket.exists()
 
 
 def test_stale_socket_is_replaced(new_larder: NewLarder) -> None:
@@ -412,7 +410,6 @@ def test_stale_socket_is_replaced(new_larder: NewLarder) -> None:
     with socket.socket(socket.AF_UNIX) as old:
         old.bind(str(larder.socket))
     assert larder.socket.exists()
-    (larder.run_dir / "larder.segment").write_bytes(b"garbage")
     larder.start()
 
 

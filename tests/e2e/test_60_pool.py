@@ -438,6 +438,7 @@ def test_bad_configuration_at_reload(new_redis: NewRedis, new_larder: NewLarder)
         eventually(lambda: larder.stats()["counters"]["reloads_refused"] == mark + 1,
                    what="the reload is refused")
         assert f"{conf}:2" in larder.text()
+        assert "reload-refused" in larder.fastcgi("GET", "/health").json()["reasons"]
         assert larder.workers() == family
         assert larder.fastcgi("PUT", "/cache/a", b'{"value":1}').json()["ttl"] == 100
     conf.unlink()
@@ -447,6 +448,7 @@ def test_bad_configuration_at_reload(new_redis: NewRedis, new_larder: NewLarder)
     larder.signal(signal.SIGHUP)
     wait_generation(larder, 2)
     assert larder.fastcgi("PUT", "/cache/a", b'{"value":1}').json()["ttl"] == 300
+    assert larder.fastcgi("GET", "/health").json()["status"] == "healthy"
 
 
 def test_reload_without_descriptors(new_redis: NewRedis, new_larder: NewLarder) -> None:

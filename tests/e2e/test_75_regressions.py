@@ -677,3 +677,79 @@ def test_a_machine_that_stood_still_kills_nobody(new_redis: NewRedis,
         os.kill(pid, signal.SIGCONT)
     time.sleep(0.5)
     assert larder.workers() == family and larder.fastcgi("GET", "/cache/a").status == 404
+
+
+def test_an_abandoned_write_is_not_done_later(new_redis: NewRedis, new_larder: NewLarder) -> None:
+    """A worker that stood still finds a write whose web server has given it up: it isn't done over
+    what was written, and acknowledged, since."""
+    larder = new_larder(new_redis()).start(ready=True)
+    with larder.connect() as connection:
+        rows = connection.request("GET", "/stats", keep=True).json()["workers"]
+        theirs = next(row["pid"] for row in rows if row["in_flight"] > 0)
+        before = larder.stats()["requests"]["total"]
+        os.kill(theirs, signal.SIGSTOP)
+        try:
+            connection.send(fcgi.request_bytes("PUT", "/cache/a", b'{"value":"old"}', keep=True))
+            connection.close()
+            assert larder.fastcgi("PUT", "/cache/a", b'{"value":"new"}').status == 200
+        finally:
+            os.kill(theirs, signal.SIGCONT)
+    # Its next answer comes after whatever it found.
+    eventually(lambda: all(row["requests"] for row in larder.stats()["workers"]), what="both serve")
+    eventually(lambda: larder.stats()["requests"]["total"] > before + 20, what="some turns of both")
+    assert larder.fastcgi("GET", "/cache/a").json()["value"] == "new"
+
+
+def test_a_scripts_error_to_another_command_is_no_internal_one(new_redis: NewRedis,
+                                                              new_larder: NewLarder) -> None:
+    """NOSCRIPT, where no script was called, was 500 "Not complete yet", at READY and at connecting."""
+    redis = new_redis()
+    relay = Relay(redis.directory, redis.socket)
+    larder = new_larder(relay.path, workers=1).start(ready=True)
+    spoiled = {b"SCAN", b"UNLINK"}
+
+    def rule(link: Link, command: list[bytes], reply: bytes) -> bool:
+        return link.send(b"-NOSCRIPT none\r\n" if command[0] in spoiled else reply)
+
+    try:
+        relay.rule = rule
+        check_problem(larder.fastcgi("GET", "/keys"), 503, "backend-error")
+        for target in ("/cache?prefix=a", "/cache?tag=a"):
+            eventually(larder.ready, 3, "ready")
+            check_problem(larder.fastcgi("DELETE", target), 503, "backend-error")
+        spoiled.add(b"INFO")
+        redis.ask("CLIENT", "KILL", "TYPE", "normal", "SKIPME", "yes")
+        eventually(lambda: not larder.ready(), 5, "it isn't let in")
+        check_problem(larder.fastcgi("GET", "/cache/a"), 503, "backend-refused")
+    finally:
+        relay.rule = None
+        larder.stop()
+        relay.close()
+
+
+def test_a_length_that_is_damaged_ends_the_connection(new_redis: NewRedis,
+                                                      new_larder: NewLarder) -> None:
+    """A bulk string that isn't as long as it says was taken, with the next reply in a value's middle:
+    there it says what whoever wrote the value likes."""
+    redis = new_redis()
+    relay = Relay(redis.directory, redis.socket)
+    larder = new_larder(relay.path, workers=1).start(ready=True)
+    # If GETRANGE gave two bytes of it, and a line end, what follows would be PTTL's reply.
+    hostile = b"12==:50000\r\n"
+    redis.ask("SET", "hostile", hostile)
+
+    def rule(link: Link, command: list[bytes], reply: bytes) -> bool:
+        if command[0] == b"GETRANGE" and command[1] == b"hostile":
+            reply = b"$2\r\n" + hostile + b"\r\n"
+        return link.send(reply)
+
+    try:
+        relay.rule = rule
+        check_problem(larder.fastcgi("GET", "/cache/hostile"), 503, "backend-unavailable")
+        relay.rule = None
+        eventually(larder.ready, 3, "ready")
+        assert check_json(larder.fastcgi("GET", "/cache/hostile"))["value"] == hostile.decode()
+    finally:
+        relay.rule = None
+        larder.stop()
+        relay.close()

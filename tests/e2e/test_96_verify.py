@@ -5,6 +5,7 @@ The server counts its lies, so not one may be overlooked, and not one more may b
 
 from __future__ import annotations
 
+import functools
 import random
 import subprocess
 import sys
@@ -41,6 +42,7 @@ def counts(report: Report) -> dict[str, int]:
 
 def get(lie: Callable[[Cache, Request, str], Answer | None]) -> Lie:
     """A lie about a key that is there."""
+    @functools.wraps(lie)
     def tell(cache: Cache, r: Request) -> Answer | None:
         value = cache.now(r.key)
         return lie(cache, r, value) if r.method == "GET" and value is not None else None
@@ -212,6 +214,18 @@ def test_lie_about_the_outcome(space: Workspace) -> None:
     assert "not possible" in report.examples()
 
 
+def test_lie_from_the_future(space: Workspace) -> None:
+    """A version that was never sent is wrong, though the value is whole: somebody else's, here."""
+    with Liar() as liar:
+        run(space, liar, connections=1, tag="same", writes=50)
+        theirs = {key: [v for v in past if v is not None][-1]
+                  for key, past in liar.cache.past.items()}
+        liar.lie = get(lambda cache, r, _: show(r.key, r.raw, theirs[r.key]))
+        report = run(space, liar, connections=1, tag="same", writes=0)
+    assert liar.told >= 5
+    assert counts(report) == {"wrong": liar.told} and "not possible" in report.examples()
+
+
 @pytest.mark.parametrize("late", [False, True])
 def test_late_writes(space: Workspace, late: bool) -> None:
     """A write whose outcome is unknown and that lands after a later one: counted apart if allowed."""
@@ -302,10 +316,11 @@ def always(answer: Answer) -> Lie:
     return lambda cache, r: answer
 
 
+TIMEOUT_MS = 1000
 FAILURES = {
     "short": always(Answer(200, b"x" * 100, cut=50)),
     "closed-kept": always(Answer(200, b"", silent=True)),
-    "timeout": always(Answer(200, b"", silent=True, wait=0.5)),
+    "timeout": always(Answer(200, b"", silent=True, wait=TIMEOUT_MS * 2e-3)),
     "malformed": always(Answer(200, b"", head=b"HTTP/1.1 200 X\r\nServer: x\r\n\r\n")),
     "502": always(Answer(502, b"<html>Bad Gateway</html>", "text/html")),
     "404": always(Answer(404, b"<html>Not Found</html>", "text/html")),
@@ -316,8 +331,8 @@ FAILURES = {
 @pytest.mark.parametrize("kind", FAILURES)
 def test_failure(space: Workspace, kind: str) -> None:
     """A failure that can be seen is counted as what it is, and is no wrong answer."""
-    with Liar(FAILURES[kind], every=50) as liar:
-        report = run(space, liar, timeout=200, gets=600)
+    with Liar(FAILURES[kind], every=100) as liar:
+        report = run(space, liar, timeout=TIMEOUT_MS, gets=600)
     assert counts(report) == {}, report.examples()
     assert liar.told > 5
     assert report.failures() == {kind: liar.told} and report.failed == liar.told
@@ -325,7 +340,7 @@ def test_failure(space: Workspace, kind: str) -> None:
     told = {str(kind): liar.told}
     assert report["front_errors"] == (told if kind in ("502", "404") else {})
     assert report["slugs"] == ({"backend-unavailable": liar.told} if kind == "503" else {})
-    assert (report["hang_ms"] >= 200) == (kind == "timeout")
+    assert (report["hang_ms"] >= TIMEOUT_MS) == (kind == "timeout")
 
 
 def test_nobody_listens(space: Workspace) -> None:

@@ -31,6 +31,7 @@ static struct temp_dir dir;
 static struct sockaddr_un address;
 static int bells[ROWS];
 static struct inherit inherit;
+static struct peers peers;
 static struct acceptor acceptor;
 static int listener_tag;
 static int pass_tag;
@@ -53,11 +54,13 @@ static void setup(void) {
     temp_dir_setup(&dir);
     address = (struct sockaddr_un){.sun_family = AF_UNIX};
     temp_dir_join(&dir, "socket", address.sun_path, sizeof(address.sun_path));
+    peers = (struct peers){0};
     inherit = (struct inherit){
         .config = &rig.config,
         .routes = rig.service.routes,
         .segment = rig.service.segment,
         .bells = bells,
+        .peers = &peers,
         .rows = ROWS,
         .row = OWN,
     };
@@ -174,9 +177,17 @@ START_TEST(worker_that_is_not_live_does_not_count) {
     set_worker(OTHER, 0);
     balance_with(50);
     check_listening(false);
-    atomic_store(&row(OTHER)->heartbeat, rig.service.now - NS_PER_S);
-    balance_with(50);
-    check_listening(true);
+    static const int64_t heartbeats[] = {-NS_PER_S, NS_PER_S, INT64_MAX / 2, INT64_MIN};
+    for (size_t i = 0; i < COUNT_OF(heartbeats); i++) {
+        set_worker(OTHER, 0);
+        balance_with(50);
+        check_listening(false);
+        /* INT64_MIN of them is no difference but a value: it would overflow one. */
+        atomic_store(&row(OTHER)->heartbeat,
+                     heartbeats[i] == INT64_MIN ? INT64_MIN : rig.service.now + heartbeats[i]);
+        balance_with(50);
+        check_listening(true);
+    }
 }
 END_TEST
 

@@ -9,7 +9,9 @@
 #include "base/clock.h"
 #include "redis/breaker.h"
 
-enum { PROCESSES = 8, ROUNDS = 300000 };
+/* So short that all rounds together are less than what would be taken for damage: a process that
+ * didn't run for a while has an old time. */
+enum { PROCESSES = 8, ROUNDS = 300000, LEASE_NS = 100 };
 
 /* Shared with children. */
 static struct shared {
@@ -121,6 +123,42 @@ START_TEST(a_handshake_closes_it_and_forgets_the_timeout) {
 }
 END_TEST
 
+/* Who opened it may be gone, and who is connected doesn't probe. */
+START_TEST(an_answer_to_a_later_question_closes_it) {
+    breaker_timed_out(b, NOW);
+    breaker_timed_out(b, NOW + ms(1));
+    breaker_prove(b, NOW + ms(1), NOW + ms(2));
+    ck_assert_int_eq(breaker_position(b), BREAKER_OPEN);
+    breaker_prove(b, NOW + ms(2), NOW + ms(3));
+    ck_assert_int_eq(breaker_position(b), BREAKER_CLOSED);
+}
+END_TEST
+
+START_TEST(an_answer_says_nothing_of_new_connections) {
+    breaker_connect_failed(b, E_BACKEND_REFUSED, NOW);
+    breaker_prove(b, NOW + ms(1), NOW + ms(2));
+    ck_assert_int_eq(breaker_position(b), BREAKER_NO_ENTRY);
+}
+END_TEST
+
+START_TEST(an_answer_closes_what_damage_opened) {
+    b->state = 77;
+    b->opened = INT64_MAX;
+    breaker_prove(b, NOW, NOW + ms(1));
+    ck_assert_int_eq(breaker_position(b), BREAKER_CLOSED);
+}
+END_TEST
+
+START_TEST(a_timeout_in_the_future_is_no_second_one) {
+    b->last_timeout = INT64_MAX;
+    breaker_timed_out(b, NOW);
+    ck_assert_int_eq(breaker_position(b), BREAKER_CLOSED);
+    b->last_timeout = INT64_MIN;
+    breaker_timed_out(b, NOW);
+    ck_assert_int_eq(breaker_position(b), BREAKER_CLOSED);
+}
+END_TEST
+
 START_TEST(nonsense_in_the_segment_is_an_open_breaker_with_a_reason) {
     b->state = 77;
     ck_assert_int_eq(breaker_position(b), BREAKER_OPEN);
@@ -157,6 +195,22 @@ START_TEST(workers_do_not_come_back_at_the_same_moment) {
 }
 END_TEST
 
+/* Damage, or a clock of another boot: Redis must not stay away for ever. */
+START_TEST(a_time_that_nobody_sets_keeps_nobody_from_probing) {
+    static const int64_t nonsense[] = {INT64_MAX, INT64_MAX / 2, INT64_MIN, -1, 0};
+    for (size_t i = 0; i < sizeof(nonsense) / sizeof(nonsense[0]); i++) {
+        breaker_connect_failed(b, E_BACKEND_UNAVAILABLE, NOW);
+        b->probe_after = nonsense[i];
+        ck_assert(breaker_take_probe(b, NOW, ms(400)));
+        ck_assert_int_eq(b->probe_after, NOW + ms(400));
+    }
+    b->probe_after = NOW + ms(1400);
+    ck_assert(!breaker_take_probe(b, NOW, ms(400)));
+    b->probe_after = NOW + ms(1401);
+    ck_assert(breaker_take_probe(b, NOW, ms(400)));
+}
+END_TEST
+
 START_TEST(the_right_is_one_workers_until_it_expires) {
     breaker_connect_failed(b, E_BACKEND_UNAVAILABLE, NOW);
     int64_t at = NOW + ms(250);
@@ -186,7 +240,7 @@ static _Noreturn void compete(void) {
         int round = atomic_load(&shared->round);
         if (round >= ROUNDS)
             _exit(0);
-        if (!breaker_take_probe(b, NOW + ms(400) * round, ms(400)))
+        if (!breaker_take_probe(b, NOW + LEASE_NS * round, LEASE_NS))
             continue;
         atomic_fetch_add(&shared->winners[round], 1);
         atomic_fetch_add(&shared->round, 1);
@@ -226,6 +280,10 @@ Suite *suite_breaker(void) {
     tcase_add_test(positions, a_failed_probe_does_not_let_anybody_in_again);
     tcase_add_test(positions, timeouts_shut_out_those_who_had_a_connection);
     tcase_add_test(positions, a_handshake_closes_it_and_forgets_the_timeout);
+    tcase_add_test(positions, an_answer_to_a_later_question_closes_it);
+    tcase_add_test(positions, an_answer_says_nothing_of_new_connections);
+    tcase_add_test(positions, an_answer_closes_what_damage_opened);
+    tcase_add_test(positions, a_timeout_in_the_future_is_no_second_one);
     tcase_add_test(positions, nonsense_in_the_segment_is_an_open_breaker_with_a_reason);
     suite_add_tcase(s, positions);
 
@@ -234,6 +292,7 @@ Suite *suite_breaker(void) {
     tcase_set_timeout(probes, 30);
     tcase_add_test(probes, the_first_probe_comes_after_100_to_250_ms);
     tcase_add_test(probes, workers_do_not_come_back_at_the_same_moment);
+    tcase_add_test(probes, a_time_that_nobody_sets_keeps_nobody_from_probing);
     tcase_add_test(probes, the_right_is_one_workers_until_it_expires);
     tcase_add_test(probes, a_failed_probe_sets_the_time_of_the_next);
     tcase_add_test(probes, of_eight_processes_exactly_one_probes_per_lease);

@@ -37,8 +37,7 @@ static void setup(void) {
     segment = aligned_alloc(64, bytes);
     ck_assert_ptr_nonnull(segment);
     memset(segment, 0, bytes);
-    segment->row_count = ROWS;
-    ck_assert_int_eq(children_init(&children, segment, &routes), OK);
+    ck_assert_int_eq(children_init(&children, segment, ROWS, &routes), OK);
 }
 
 static void teardown(void) {
@@ -288,14 +287,35 @@ START_TEST(starting_child_is_watched_too) {
 }
 END_TEST
 
-/* The child wrote it: the difference to it must not overflow. */
-START_TEST(heartbeat_of_nonsense_harms_nobody) {
+/* Anything may stand in its row, put there by damage: the difference to it must not overflow, one
+ * that is old kills nobody, and one that is far ahead keeps nobody alive. */
+START_TEST(heartbeat_of_nonsense_neither_kills_nor_keeps_alive) {
+    static const int64_t nonsense[] = {INT64_MIN, -1, 0, 1, NOW / 2, 2 * NOW, INT64_MAX};
+    int64_t watchdog = 10 * NS_PER_S;
     pid_t pid = fork_sleeper();
     make_live(1, pid, 1);
-    atomic_store(&segment->rows[1].heartbeat, INT64_MIN);
-    children_kill_overdue(&children, NOW + 1, 10 * NS_PER_S);
+    int64_t now = NOW;
+    for (size_t i = 0; i < sizeof(nonsense) / sizeof(nonsense[0]); i++) {
+        now += watchdog - 1;
+        atomic_store(&segment->rows[1].heartbeat, nonsense[i]);
+        children_kill_overdue(&children, now, watchdog);
+        ck_assert_msg(!children.slots[1].killed, "%jd", (intmax_t)nonsense[i]);
+    }
+    children_kill_overdue(&children, now + watchdog - 1, watchdog);
     ck_assert(!children.slots[1].killed);
-    children_dismiss(&children, 1, SIGKILL, NOW);
+    children_kill_overdue(&children, now + watchdog, watchdog);
+    ck_assert(children.slots[1].killed);
+    (void)reap(pid);
+}
+END_TEST
+
+/* A row is used again: the heartbeat of the process before is nobody's sign of life. */
+START_TEST(heartbeat_that_was_there_before_does_not_count) {
+    pid_t pid = fork_sleeper();
+    atomic_store(&segment->rows[1].heartbeat, NOW + 8 * NS_PER_S);
+    make_live(1, pid, 1);
+    children_kill_overdue(&children, NOW + 10 * NS_PER_S, 10 * NS_PER_S);
+    ck_assert(children.slots[1].killed);
     (void)reap(pid);
 }
 END_TEST
@@ -449,7 +469,8 @@ Suite *suite_children(void) {
     tcase_add_test(t, heartbeat_counts_when_it_changes);
     tcase_add_test(t, time_in_which_the_master_stood_still_does_not_count);
     tcase_add_test(t, starting_child_is_watched_too);
-    tcase_add_test(t, heartbeat_of_nonsense_harms_nobody);
+    tcase_add_test(t, heartbeat_of_nonsense_neither_kills_nor_keeps_alive);
+    tcase_add_test(t, heartbeat_that_was_there_before_does_not_count);
     tcase_add_test(t, dismissing_who_is_gone_is_no_fault);
     t = add_case(s, "obituaries");
     tcase_add_test(t, obituary_tells_end_age_route_and_load);

@@ -85,6 +85,28 @@ START_TEST(everything_is_what_has_the_prefix_where_others_are) {
 }
 END_TEST
 
+/* What FLUSHDB and the UNLINK of one name never say. */
+START_TEST(replies_of_other_commands_are_no_success) {
+    static const struct {
+        const char *target;
+        const char *reply;
+    } rows[] = {
+        {"/cache", "+QUEUED"},   {"/cache", "+PONG"},     {"/cache", "-NOSCRIPT no"},
+        {"/cache?tag=x", ":2"},  {"/cache?tag=x", ":-1"}, {"/cache?tag=x", "-NOSCRIPT no"},
+        {"/cache?tag=x", "+OK"},
+    };
+    for (size_t i = 0; i < COUNT_OF(rows); i++) {
+        teardown();
+        setup();
+        ck_assert_int_eq(start(rows[i].target), STEP_WAIT);
+        (void)rig_commands(&rig);
+        ck_assert_int_eq(talk_reply(&rig, rows[i].reply), STEP_ANSWER);
+        check_problem(E_BACKEND_ERROR, "unknown");
+        ck_assert_msg(talk_is_distrusted(&rig), "%s %s", rows[i].target, rows[i].reply);
+    }
+}
+END_TEST
+
 START_TEST(everything_may_fail) {
     ck_assert_int_eq(start("/cache"), STEP_WAIT);
     (void)rig_commands(&rig);
@@ -211,6 +233,10 @@ static const struct {
     {{"-BUSY x"}, "not-applied", E_BACKEND_BUSY, false},
     {{"-ERR strange"}, "not-applied", E_BACKEND_ERROR, false},
     {{":1"}, "not-applied", E_BACKEND_ERROR, true},
+    {{"-NOSCRIPT x"}, "not-applied", E_BACKEND_ERROR, true},
+    {{"[2\n$5\n[1\n$u:1", "-NOSCRIPT x\n[2\n$0\n[0"}, "unknown", E_BACKEND_ERROR, true},
+    {{"[2\n$5\n[1\n$u:1", ":-1\n[2\n$0\n[0"}, "unknown", E_BACKEND_ERROR, true},
+    {{"[2\n$5\n[1\n$u:1", ":129\n[2\n$0\n[0"}, "unknown", E_BACKEND_ERROR, true},
     {{"[2\n$x\n[0"}, "not-applied", E_BACKEND_ERROR, true},
     {{"[2\n$0\n[1\n_"}, "not-applied", E_BACKEND_ERROR, true},
     {{"[2\n$5\n[1\n$u:1", "-READONLY x\n-READONLY x"}, "not-applied", E_BACKEND_READONLY, false},
@@ -385,6 +411,7 @@ Suite *suite_clear(void) {
     TCase *t = add_case(s, "everything");
     tcase_add_test(t, everything_is_one_command);
     tcase_add_test(t, everything_is_what_has_the_prefix_where_others_are);
+    tcase_add_test(t, replies_of_other_commands_are_no_success);
     tcase_add_test(t, everything_may_fail);
     tcase_add_test(t, redis_may_leave_while_it_clears);
     t = add_case(s, "prefix");

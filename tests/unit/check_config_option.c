@@ -70,8 +70,9 @@ START_TEST(environment_names_are_the_promised_ones) {
 END_TEST
 
 START_TEST(fixed_and_secret_are_the_promised_ones) {
-    static const char *const fixed[] = {"listen",  "listen_mode", "listen_group", "listen_backlog",
-                                        "run_dir", "pid_file",    "daemon"};
+    static const char *const fixed[] = {
+        "listen", "listen_mode", "listen_group", "listen_users", "listen_backlog",
+        "user",   "group",       "run_dir",      "pid_file",     "daemon"};
     static const char *const secret[] = {"redis_url", "redis_password"};
     size_t n_fixed = 0;
     size_t n_secret = 0;

@@ -79,7 +79,7 @@ START_TEST(a_worker_that_never_had_a_connection_is_not_ready) {
 END_TEST
 
 START_TEST(no_reply_yet_is_none_right_after_boot_too) {
-    rig.service.now = rig.service.segment->started = NS_PER_S;
+    rig.service.now = rig.service.started = NS_PER_S;
     expect_not_ready(E_BACKEND_UNAVAILABLE);
 }
 END_TEST

@@ -190,6 +190,7 @@ START_TEST(step_that_fails_fails_the_page) {
         {"-BUSY x", "{\"type\":\"/errors/backend-busy\",", false},
         {"-ERR strange", "{\"type\":\"/errors/backend-error\",", false},
         {"+OK", "{\"type\":\"/errors/backend-error\",", true},
+        {"-NOSCRIPT x", "{\"type\":\"/errors/backend-error\",", true},
         {"[2\n$0\n$a", "{\"type\":\"/errors/backend-error\",", true},
         {"[2\n$0\n[2\n$b\n:5", "{\"type\":\"/errors/backend-error\",", true},
         {"[2\n$0x\n[0", "{\"type\":\"/errors/backend-error\",", true},

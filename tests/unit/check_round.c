@@ -758,7 +758,7 @@ START_TEST(request_that_waits_for_us_is_not_overdue) {
     ck_assert_uint_eq(r.connections, 1);
     r.in_flight = 0;
     (void)turn();
-    redis_says("+PONG\r\n$1\r\n1\r\n");
+    redis_says("$1\r\n1\r\n$1\r\n1\r\n");
     (void)turn();
     check_answer(0, 200, "1");
 }

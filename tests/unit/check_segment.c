@@ -1,12 +1,12 @@
-/* The shared segment: how its file comes and goes, and the address that is published in it. */
+/* The shared segment: its memory, and the address that is published in it. */
 #include "units.h"
 
+#include <errno.h>
 #include <fcntl.h>
-#include <limits.h>
 #include <signal.h>
-#include <stdio.h>
-#include <stdlib.h>
 #include <string.h>
+#include <sys/mman.h>
+#include <sys/resource.h>
 #include <sys/stat.h>
 #include <sys/wait.h>
 #include <unistd.h>
@@ -15,23 +15,16 @@
 #include "base/log.h"
 #include "base/segment.h"
 
-enum { WORKERS = 3 };
+enum { WORKERS = 3, ROWS = SEGMENT_FIRST_WORKER_ROW + WORKERS };
 
 #define HOST "redis.example"
 
-static char dir[PATH_MAX];
-static char file[PATH_MAX];
-static char fresh[PATH_MAX];
 static int saved_stderr;
 static struct segment *segment;
-
-static void join(char out[PATH_MAX], const char *name) {
-    int n = snprintf(out, PATH_MAX, "%s/%s", dir, name);
-    ck_assert(n > 0 && n < PATH_MAX);
-}
+static int memory = -1;
 
 /* What the segment's code logs on its way is not the tests' output. */
-static void silence_log(void) {
+static void setup(void) {
     int null = open("/dev/null", O_WRONLY | O_CLOEXEC);
     saved_stderr = fcntl(STDERR_FILENO, F_DUPFD_CLOEXEC, 10);
     ck_assert(null >= 0 && saved_stderr >= 0);
@@ -39,34 +32,17 @@ static void silence_log(void) {
     close(null);
 }
 
-static void setup(void) {
-    const char *tmp = getenv("TMPDIR");
-    int n = snprintf(dir, sizeof(dir), "%s/larder-segment.XXXXXX", tmp != NULL ? tmp : "/tmp");
-    ck_assert(n > 0 && n < 1000);
-    ck_assert_ptr_nonnull(mkdtemp(dir));
-    join(file, "larder.segment");
-    join(fresh, ".larder.segment.new");
-    silence_log();
-}
-
 static void teardown(void) {
-    segment_destroy(&segment, dir);
-    unlink(file);
-    unlink(fresh);
-    rmdir(dir);
+    segment_destroy(&segment, &memory, ROWS);
     dup2(saved_stderr, STDERR_FILENO);
     close(saved_stderr);
 }
 
 static void create(void) {
-    ck_assert_int_eq(segment_create(&segment, dir, WORKERS), OK);
+    ck_assert_int_eq(segment_create(&segment, &memory, ROWS), OK);
 }
 
-static bool exists(const char *path) {
-    return access(path, F_OK) == 0;
-}
-
-/* --- the file -------------------------------------------------------------------------------- */
+/* --- the memory ------------------------------------------------------------------------------ */
 
 START_TEST(a_new_segment_says_what_it_is) {
     int64_t before = clock_monotonic();
@@ -74,7 +50,7 @@ START_TEST(a_new_segment_says_what_it_is) {
     ck_assert_mem_eq(segment->magic, "larder\r\n", 8);
     ck_assert_uint_eq(segment->version, SEGMENT_VERSION);
     ck_assert_uint_eq(segment->row_bytes, sizeof(struct stats_row));
-    ck_assert_uint_eq(segment->row_count, SEGMENT_FIRST_WORKER_ROW + WORKERS);
+    ck_assert_uint_eq(segment->row_count, ROWS);
     ck_assert_uint_eq(segment->bytes,
                       sizeof(struct segment) + segment->row_count * sizeof(struct stats_row));
     ck_assert_uint_eq(segment->ready, 1);
@@ -103,74 +79,71 @@ START_TEST(rows_have_cache_lines_of_their_own) {
 }
 END_TEST
 
-START_TEST(the_file_is_whole_private_and_in_place) {
+START_TEST(it_is_allocated_in_full) {
     struct stat st;
     create();
-    ck_assert_int_eq(stat(file, &st), 0);
+    ck_assert_int_eq(fstat(memory, &st), 0);
     ck_assert_int_eq(st.st_size, (off_t)segment->bytes);
-    /* What the umask leaves of it. */
-    ck_assert_uint_eq((st.st_mode & 0777) | 0640U, 0640);
-    /* No hole in it. */
     ck_assert_int_ge(st.st_blocks * 512, st.st_size);
-    ck_assert(!exists(fresh));
+    ck_assert_int_ne(fcntl(memory, F_GETFD) & FD_CLOEXEC, 0);
 }
 END_TEST
 
-START_TEST(the_file_has_what_is_written_to_the_map) {
+/* A page that is gone is a SIGBUS in every process that looks at it. */
+START_TEST(nobody_can_shorten_or_lengthen_it) {
+    create();
+    ck_assert_int_eq(ftruncate(memory, 0), -1);
+    ck_assert_int_eq(errno, EPERM);
+    ck_assert_int_eq(ftruncate(memory, (off_t)segment->bytes - 1), -1);
+    ck_assert_int_eq(ftruncate(memory, (off_t)segment->bytes + 4096), -1);
+    ck_assert_int_eq(fcntl(memory, F_ADD_SEALS, F_SEAL_WRITE), -1);
+    ck_assert_int_eq(fallocate(memory, FALLOC_FL_PUNCH_HOLE | FALLOC_FL_KEEP_SIZE, 0, 4096), 0);
+    /* A hole gets a new page at the next look. */
+    ck_assert_uint_eq(segment->ready, 0);
+}
+END_TEST
+
+START_TEST(who_has_the_descriptor_sees_what_is_written) {
     create();
     stats_add(&segment->rows[WORKERS].counter[STAT_hits], 42);
-    int fd = open(file, O_RDONLY | O_CLOEXEC);
-    ck_assert_int_ge(fd, 0);
     uint64_t hits = 0;
     off_t at = (char *)&segment->rows[WORKERS].counter[STAT_hits] - (char *)segment;
-    ck_assert_int_eq(pread(fd, &hits, sizeof(hits), at), sizeof(hits));
-    close(fd);
+    ck_assert_int_eq(pread(memory, &hits, sizeof(hits), at), sizeof(hits));
     ck_assert_uint_eq(hits, 42);
 }
 END_TEST
 
-START_TEST(a_new_one_leaves_the_old_map_whole) {
-    create();
-    struct segment *old = segment;
-    stats_add(&old->rows[0].counter[STAT_hits], 7);
-    create();
-    ck_assert_ptr_ne(segment, old);
-    ck_assert_uint_eq(stats_read(&old->rows[0].counter[STAT_hits]), 7);
-    ck_assert_uint_eq(stats_read(&segment->rows[0].counter[STAT_hits]), 0);
-    segment_destroy(&old, dir);
+START_TEST(without_memory_there_is_none) {
+    struct rlimit before;
+    ck_assert_int_eq(getrlimit(RLIMIT_FSIZE, &before), 0);
+    struct rlimit small = {.rlim_cur = 4096, .rlim_max = before.rlim_max};
+    void (*handler)(int) = signal(SIGXFSZ, SIG_IGN);
+    ck_assert_int_eq(setrlimit(RLIMIT_FSIZE, &small), 0);
+    enum error e = segment_create(&segment, &memory, ROWS);
+    ck_assert_int_eq(setrlimit(RLIMIT_FSIZE, &before), 0);
+    (void)signal(SIGXFSZ, handler);
+    ck_assert_int_eq(e, E_SYSTEM);
+    ck_assert_ptr_null(segment);
+    ck_assert_int_eq(memory, -1);
 }
 END_TEST
 
-START_TEST(what_an_interrupted_start_left_is_no_obstacle) {
-    int fd = open(fresh, O_WRONLY | O_CREAT | O_CLOEXEC, 0600);
-    ck_assert_int_ge(fd, 0);
-    close(fd);
+/* Not by what it says of its size: anybody may have written that. */
+START_TEST(it_is_unmapped_as_it_was_made) {
     create();
-    ck_assert(!exists(fresh));
-}
-END_TEST
-
-START_TEST(nothing_is_made_where_nothing_can_be) {
-    char missing[PATH_MAX];
-    join(missing, "missing");
-    ck_assert_int_eq(segment_create(&segment, missing, WORKERS), E_SYSTEM);
+    unsigned char resident[1];
+    const long page = sysconf(_SC_PAGESIZE);
+    void *map = segment;
+    size_t bytes = segment->bytes;
+    segment->bytes = 1;
+    segment->row_count = 0;
+    segment_destroy(&segment, &memory, ROWS);
     ck_assert_ptr_null(segment);
-
-    /* A directory in the file's place cannot be replaced; nothing is left behind. */
-    ck_assert_int_eq(mkdir(file, 0700), 0);
-    ck_assert_int_eq(segment_create(&segment, dir, WORKERS), E_SYSTEM);
-    ck_assert_ptr_null(segment);
-    ck_assert(!exists(fresh));
-    ck_assert_int_eq(rmdir(file), 0);
-}
-END_TEST
-
-START_TEST(destroying_removes_the_file_and_leaves_null) {
-    create();
-    segment_destroy(&segment, dir);
-    ck_assert_ptr_null(segment);
-    ck_assert(!exists(file));
-    segment_destroy(&segment, dir);
+    ck_assert_int_eq(memory, -1);
+    void *last = (char *)map + (bytes - 1) / (size_t)page * (size_t)page;
+    ck_assert_int_eq(mincore(last, 1, resident), -1);
+    ck_assert_int_eq(errno, ENOMEM);
+    segment_destroy(&segment, &memory, ROWS);
 }
 END_TEST
 
@@ -230,6 +203,20 @@ START_TEST(the_count_of_writings_may_wrap) {
 }
 END_TEST
 
+/* It would be that of another machine, with somebody else's Redis. */
+START_TEST(a_damaged_address_is_unknown) {
+    create();
+    for (size_t i = 0; i < sizeof("127.0.0.1"); i++) {
+        segment_publish_address(segment, HOST, "127.0.0.1");
+        segment->address.numeric[i] ^= 1;
+        ck_assert_str_eq(read_address(), "unknown");
+    }
+    segment_publish_address(segment, HOST, "127.0.0.1");
+    segment->address.hash ^= 1;
+    ck_assert_str_eq(read_address(), "unknown");
+}
+END_TEST
+
 /* All of one letter and as long as that letter says: a mixture of two is neither. */
 static bool is_whole(const char *address) {
     size_t n = strlen(address);
@@ -278,18 +265,17 @@ END_TEST
 
 Suite *suite_segment(void) {
     Suite *s = suite_create("segment");
-    TCase *files = tcase_create("file");
-    tcase_add_checked_fixture(files, setup, teardown);
-    tcase_add_test(files, a_new_segment_says_what_it_is);
-    tcase_add_test(files, everything_else_in_it_is_zero);
-    tcase_add_test(files, rows_have_cache_lines_of_their_own);
-    tcase_add_test(files, the_file_is_whole_private_and_in_place);
-    tcase_add_test(files, the_file_has_what_is_written_to_the_map);
-    tcase_add_test(files, a_new_one_leaves_the_old_map_whole);
-    tcase_add_test(files, what_an_interrupted_start_left_is_no_obstacle);
-    tcase_add_test(files, nothing_is_made_where_nothing_can_be);
-    tcase_add_test(files, destroying_removes_the_file_and_leaves_null);
-    suite_add_tcase(s, files);
+    TCase *mapped = tcase_create("memory");
+    tcase_add_checked_fixture(mapped, setup, teardown);
+    tcase_add_test(mapped, a_new_segment_says_what_it_is);
+    tcase_add_test(mapped, everything_else_in_it_is_zero);
+    tcase_add_test(mapped, rows_have_cache_lines_of_their_own);
+    tcase_add_test(mapped, it_is_allocated_in_full);
+    tcase_add_test(mapped, nobody_can_shorten_or_lengthen_it);
+    tcase_add_test(mapped, who_has_the_descriptor_sees_what_is_written);
+    tcase_add_test(mapped, without_memory_there_is_none);
+    tcase_add_test(mapped, it_is_unmapped_as_it_was_made);
+    suite_add_tcase(s, mapped);
 
     TCase *address = tcase_create("address");
     tcase_add_checked_fixture(address, setup, teardown);
@@ -299,6 +285,7 @@ Suite *suite_segment(void) {
     tcase_add_test(address, an_address_that_is_too_long_ends_where_the_room_does);
     tcase_add_test(address, an_address_that_is_being_written_is_unknown_until_it_is_whole);
     tcase_add_test(address, the_count_of_writings_may_wrap);
+    tcase_add_test(address, a_damaged_address_is_unknown);
     tcase_add_test(address, a_reader_in_another_process_sees_whole_addresses_only);
     suite_add_tcase(s, address);
     return s;

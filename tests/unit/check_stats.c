@@ -199,6 +199,10 @@ START_TEST(the_hit_rate_is_in_percent) {
     ck_assert_double_eq(stats_hit_rate(&sum), 0);
     sum.counter[STAT_hits] = 3;
     ck_assert_double_eq(stats_hit_rate(&sum), 75);
+    /* Damage: together they wrap around. */
+    sum.counter[STAT_hits] = UINT64_MAX;
+    sum.counter[STAT_misses] = 2;
+    ck_assert_double_eq(stats_hit_rate(&sum), 100);
 }
 END_TEST
 

@@ -45,7 +45,6 @@ static void setup(void) {
     segment = aligned_alloc(64, bytes);
     ck_assert_ptr_nonnull(segment);
     memset(segment, 0, bytes);
-    segment->row_count = 2;
     row = &segment->rows[1];
     epoll = epoll_create1(EPOLL_CLOEXEC);
     ck_assert_int_ge(epoll, 0);
@@ -602,9 +601,22 @@ START_TEST(surplus_behind_a_reply_ends_the_connection) {
     ask_and_flush(0, "a");
     fake_redis_send(&redis, SLICE("+A\r\n"));
     redis_says(surplus[_i]);
-    check_answered(0, "A");
+    check_failed(0, E_BACKEND_UNAVAILABLE, false);
     check_none_done();
     check_dropped();
+}
+END_TEST
+
+/* Only what came in the same breath: what was handed back before is answered. */
+START_TEST(surplus_says_nothing_of_what_was_answered_before) {
+    connect_to_redis();
+    ask_and_flush(0, "a");
+    redis_says("+A\r\n");
+    check_answered(0, "A");
+    ask_and_flush(1, "b");
+    redis_says("+B\r\n+X\r\n");
+    check_failed(1, E_BACKEND_UNAVAILABLE, false);
+    ck_assert_int_eq(calls[0].error, OK);
 }
 END_TEST
 
@@ -698,6 +710,11 @@ START_TEST(what_is_no_reply_ends_the_connection) {
         "\r\n",
         "\0",
         "*1\r\n*1\r\n*1\r\n*1\r\n*1\r\n*1\r\n*1\r\n*1\r\n*1\r\n*1\r\n*1\r\n:1\r\n",
+        /* A length that is damaged: the rest of the value would be the next reply. */
+        "$1\r\nx==",
+        "$1\r\nx\r=",
+        "*2\r\n:1\r\n$3\r\nabc:1",
+        "$0\r\n+\n",
     };
     connect_to_redis();
     for (size_t i = 0; i < COUNT_OF(garbage); i++) {
@@ -707,7 +724,7 @@ START_TEST(what_is_no_reply_ends_the_connection) {
         fake_redis_send(&redis, SLICE("+A\r\n"));
         fake_redis_send(&redis, (struct slice){garbage[i], n > 0 ? n : 1});
         (void)look();
-        check_answered(0, "A");
+        check_failed(0, E_BACKEND_UNAVAILABLE, false);
         check_failed(1, E_BACKEND_UNAVAILABLE, false);
         check_dropped();
         pass(200);
@@ -937,9 +954,16 @@ END_TEST
 START_TEST(connection_that_is_not_trusted_ends) {
     connect_to_redis();
     pass(200);
-    ask_and_flush(0, "a");
+    ask(0, "a");
+    ask(1, "b");
+    ask(2, "c");
+    store_flush(store, now);
+    redis_says("+A\r\n+B\r\n");
+    check_answered(0, "A");
+    /* What is handed back after it is as doubtful as what has not come. */
     store_distrust(store, now);
-    check_failed(0, E_BACKEND_UNAVAILABLE, false);
+    check_failed(1, E_BACKEND_UNAVAILABLE, false);
+    check_failed(2, E_BACKEND_UNAVAILABLE, false);
     check_dropped();
     ck_assert_int_eq(breaker_position(&segment->breaker), BREAKER_CLOSED);
     turn();
@@ -1205,12 +1229,12 @@ START_TEST(idle_connection_is_pinged) {
     ck_assert_str_eq(fake_redis_commands(&redis), "");
     pass(1);
     turn();
-    ck_assert_str_eq(fake_redis_commands(&redis), "PING\n");
+    ck_assert_str_eq(fake_redis_commands(&redis), "PING 1\n");
     turn();
     pass(100);
     turn();
     ck_assert_str_eq(fake_redis_commands(&redis), "");
-    redis_says("+PONG\r\n");
+    redis_says("$1\r\n1\r\n");
     check_none_done();
     ck_assert(store_get_status(store).ready);
     ck_assert_int_eq(store_get_status(store).last_reply, now);
@@ -1218,7 +1242,7 @@ START_TEST(idle_connection_is_pinged) {
     ck_assert_str_eq(fake_redis_commands(&redis), "");
     pass(500);
     turn();
-    ck_assert_str_eq(fake_redis_commands(&redis), "PING\n");
+    ck_assert_str_eq(fake_redis_commands(&redis), "PING 2\n");
     /* It is nobody's request. */
     ck_assert_uint_eq(counted(STAT_redis_commands), 0);
 }
@@ -1229,8 +1253,8 @@ START_TEST(requests_behind_a_ping_get_their_own_replies) {
     pass(500);
     turn();
     ask_and_flush(0, "a");
-    ck_assert_str_eq(fake_redis_commands(&redis), "PING\nGET a\n");
-    redis_says("+PONG\r\n+A\r\n");
+    ck_assert_str_eq(fake_redis_commands(&redis), "PING 1\nGET a\n");
+    redis_says("$1\r\n1\r\n+A\r\n");
     check_answered(0, "A");
 }
 END_TEST
@@ -1248,20 +1272,83 @@ START_TEST(redis_that_hangs_is_noticed_without_a_request) {
 }
 END_TEST
 
-START_TEST(busy_connection_is_not_pinged) {
+/* Behind what is asked, ten times a second; one at a time, and none for those that come in between.
+ */
+START_TEST(busy_connection_is_pinged_now_and_then) {
     connect_to_redis();
-    for (int i = 0; i < 4; i++) {
-        pass(400);
-        ask_and_flush(0, "a");
+    pass(99);
+    ask(0, "a");
+    turn();
+    ck_assert_str_eq(fake_redis_commands(&redis), "GET a\n");
+    redis_says("+A\r\n");
+    check_answered(0, "A");
+    pass(1);
+    for (int i = 1; i <= 12; i++) {
+        char commands[32];
+        char replies[64];
+        (void)snprintf(commands, sizeof(commands), "GET a\nPING %d\n", i);
+        (void)snprintf(replies, sizeof(replies), "+A\r\n$%d\r\n%d\r\n", i < 10 ? 1 : 2, i);
+        ask(0, "a");
         turn();
-        ck_assert_str_eq(fake_redis_commands(&redis), "GET a\n");
-        pass(200);
+        ck_assert_str_eq(fake_redis_commands(&redis), commands);
+        ask(1, "b");
+        pass(100);
         turn();
-        redis_says("+A\r\n");
+        ck_assert_str_eq(fake_redis_commands(&redis), "GET b\n");
+        redis_says(replies);
         check_answered(0, "A");
+        check_none_done();
+        redis_says("+B\r\n");
+        check_answered(1, "B");
         turn();
         ck_assert_str_eq(fake_redis_commands(&redis), "");
     }
+    ck_assert_uint_eq(counted(STAT_redis_commands), 25);
+}
+END_TEST
+
+/* One reply too many or too few, and somebody always waiting: no call could tell. */
+START_TEST(reply_that_is_not_the_pings_ends_the_connection) {
+    static const char *const replies[] = {
+        "+A\r\n+A\r\n",      /* twice: this is the ping's, the ping's the next call's */
+        "$1\r\n1\r\n+B\r\n", /* a lost one */
+        "+A\r\n$1\r\n2\r\n", /* another ping's */
+        "+A\r\n$2\r\n11\r\n",
+        "+A\r\n:1\r\n",
+        "+A\r\n+PONG\r\n",
+        "+A\r\n$-1\r\n",
+        "+A\r\n*1\r\n$1\r\n1\r\n",
+        "+A\r\n$0\r\n\r\n",
+    };
+    connect_to_redis();
+    pass(100);
+    ask(0, "a");
+    turn();
+    ck_assert_str_eq(fake_redis_commands(&redis), "GET a\nPING 1\n");
+    ask_and_flush(1, "b");
+    redis_says(replies[_i]);
+    check_failed(0, E_BACKEND_UNAVAILABLE, false);
+    check_failed(1, E_BACKEND_UNAVAILABLE, false);
+    check_none_done();
+    check_dropped();
+    reconnect_and_expect("");
+    pass(100);
+    ask(0, "a");
+    turn();
+    ck_assert_str_eq(fake_redis_commands(&redis), "GET a\nPING 2\n");
+    redis_says("+A\r\n$1\r\n2\r\n");
+    check_answered(0, "A");
+    ck_assert(store_get_status(store).ready);
+}
+END_TEST
+
+/* A Redis that is loading, or busy with a script, is no other Redis for that. */
+START_TEST(error_is_an_answer_to_a_ping) {
+    connect_to_redis();
+    pass(500);
+    turn();
+    redis_says("-BUSY Redis is busy running a script.\r\n");
+    ck_assert(store_get_status(store).ready);
 }
 END_TEST
 
@@ -1358,6 +1445,7 @@ START_TEST(replica_is_left_when_nothing_is_asked) {
     ask(0, "a");
     ask(1, "b");
     store_flush(store, now);
+    /* Nothing is asked of its own accord, which would put it off. */
     redis_says("-READONLY You can't write against a read only replica.\r\n");
     check_done(0);
     ck_assert_int_eq(reply_error(&calls[0].replies, replies_get(&calls[0].replies, 0)),
@@ -1398,6 +1486,44 @@ START_TEST(breaker_of_the_others_is_heeded) {
     ask_and_flush(0, "a");
     redis_says("+A\r\n");
     check_answered(0, "A");
+}
+END_TEST
+
+/* Who opened it may be gone (a worker that retired), or nobody ever did (damage): without this all
+ * requests are refused for ever while every worker has a connection that works. */
+START_TEST(breaker_that_nobody_closes_is_closed_by_who_is_connected) {
+    connect_to_redis();
+    breaker_timed_out(&segment->breaker, now);
+    breaker_timed_out(&segment->breaker, now);
+    ck_assert_int_eq(store_begin(store, &calls[0], now), E_BACKEND_TIMEOUT);
+    pass(1);
+    turn();
+    ck_assert_str_eq(fake_redis_commands(&redis), "PING 1\n");
+    ck_assert_int_eq(breaker_position(&segment->breaker), BREAKER_OPEN);
+    pass(1);
+    redis_says("$1\r\n1\r\n");
+    ck_assert_int_eq(breaker_position(&segment->breaker), BREAKER_CLOSED);
+    ask_and_flush(0, "a");
+    redis_says("+A\r\n");
+    check_answered(0, "A");
+}
+END_TEST
+
+START_TEST(ping_from_before_proves_nothing) {
+    connect_to_redis();
+    pass(500);
+    turn();
+    ck_assert_str_eq(fake_redis_commands(&redis), "PING 1\n");
+    pass(1);
+    breaker_timed_out(&segment->breaker, now);
+    breaker_timed_out(&segment->breaker, now);
+    redis_says("$1\r\n1\r\n");
+    ck_assert_int_eq(breaker_position(&segment->breaker), BREAKER_OPEN);
+    pass(1);
+    turn();
+    ck_assert_str_eq(fake_redis_commands(&redis), "PING 2\n");
+    redis_says("$1\r\n2\r\n");
+    ck_assert_int_eq(breaker_position(&segment->breaker), BREAKER_CLOSED);
 }
 END_TEST
 
@@ -1516,6 +1642,7 @@ Suite *suite_store(void) {
     tcase_add_test(t, surplus_reply_ends_the_connection);
     tcase_add_test(t, surplus_byte_ends_the_connection);
     tcase_add_loop_test(t, surplus_behind_a_reply_ends_the_connection, 0, 4);
+    tcase_add_test(t, surplus_says_nothing_of_what_was_answered_before);
     tcase_add_test(t, reply_before_its_command_is_a_surplus);
     tcase_add_test(t, reply_to_the_first_command_may_come_before_the_last_has_left);
     tcase_add_test(t, reply_before_the_end_of_its_command_is_a_surplus);
@@ -1549,7 +1676,9 @@ Suite *suite_store(void) {
     tcase_add_test(t, idle_connection_is_pinged);
     tcase_add_test(t, requests_behind_a_ping_get_their_own_replies);
     tcase_add_test(t, redis_that_hangs_is_noticed_without_a_request);
-    tcase_add_test(t, busy_connection_is_not_pinged);
+    tcase_add_test(t, busy_connection_is_pinged_now_and_then);
+    tcase_add_loop_test(t, reply_that_is_not_the_pings_ends_the_connection, 0, 9);
+    tcase_add_test(t, error_is_an_answer_to_a_ping);
     tcase_add_test(t, next_deadline_is_never_far_and_never_missed);
     t = add_case(s, "values");
     tcase_add_test(t, large_values_leave_from_where_they_lie);
@@ -1559,6 +1688,8 @@ Suite *suite_store(void) {
     tcase_add_loop_test(t, primary_that_takes_no_writes_is_not_left, 0, 2);
     t = add_case(s, "breaker");
     tcase_add_test(t, breaker_of_the_others_is_heeded);
+    tcase_add_test(t, breaker_that_nobody_closes_is_closed_by_who_is_connected);
+    tcase_add_test(t, ping_from_before_proves_nothing);
     tcase_add_test(t, worker_without_a_connection_heeds_no_entry);
     t = add_case(s, "tcp");
     tcase_add_test(t, tcp_connects_when_the_address_is_known);

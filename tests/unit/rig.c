@@ -23,14 +23,11 @@ enum {
     COMMANDS_MAX = 1 << 18,
 };
 
-static struct segment *new_segment(int64_t started) {
+static struct segment *new_segment(void) {
     size_t bytes = sizeof(struct segment) + ROWS * sizeof(struct stats_row);
     struct segment *segment = aligned_alloc(64, bytes);
     ck_assert_ptr_nonnull(segment);
     memset(segment, 0, bytes);
-    segment->row_count = ROWS;
-    segment->bytes = bytes;
-    segment->started = started;
     return segment;
 }
 
@@ -58,7 +55,9 @@ void rig_setup(struct rig *rig) {
     struct service *service = &rig->service;
     service->now = 1000 * NS_PER_S;
     service->config = &rig->config;
-    service->segment = new_segment(service->now - 100 * NS_PER_S);
+    service->segment = new_segment();
+    service->rows = ROWS;
+    service->started = service->now - 100 * NS_PER_S;
     service->row = &service->segment->rows[SEGMENT_FIRST_WORKER_ROW];
     service->routes = &api_routes;
     service->store = store_open(&rig->config, service->segment, service->row, rig->epoll, rig);

@@ -26,27 +26,46 @@ static bool begins(const char *p, size_t n, const char *with) {
     return n >= with_n && strncasecmp(p, with, with_n) == 0;
 }
 
+static bool is_digit(char c) {
+    return c >= '0' && c <= '9';
+}
+
 static bool take_length(struct answer *a, const char *p, size_t n) {
     if (n == 0 || n > BODY_DIGITS)
         return false;
     a->body_n = 0;
     for (size_t i = 0; i < n; i++) {
-        if (p[i] < '0' || p[i] > '9')
+        if (!is_digit(p[i]))
             return false;
         a->body_n = a->body_n * 10 + (size_t)(p[i] - '0');
     }
     return true;
 }
 
+/* "HTTP/1.1 200 OK": final answers only. *line is then the next line. */
+static bool parse_status(struct answer *a, const char **line, const char *end) {
+    static const char version[] = "HTTP/1.1 ";
+    enum { VERSION_N = sizeof(version) - 1 };
+    const char *p = *line;
+    const char *newline = memchr(p, '\n', (size_t)(end - p));
+    if (newline == NULL || newline - p < VERSION_N + 4 || memcmp(p, version, VERSION_N) != 0)
+        return false;
+    p += VERSION_N;
+    if (p[0] < '2' || p[0] > '5' || !is_digit(p[1]) || !is_digit(p[2]))
+        return false;
+    a->status = (p[0] - '0') * 100 + (p[1] - '0') * 10 + (p[2] - '0');
+    *line = newline + 1;
+    return true;
+}
+
 /* The head's lines, the last one's end included. */
 static bool parse_head(struct answer *a, const char *p, size_t n) {
     bool has_length = false;
-    if (n < 14 || memcmp(p, "HTTP/1.1 ", 9) != 0 || sscanf(p + 9, "%3d", &a->status) != 1 ||
-        a->status < 200 || a->status > 599)
+    const char *end = p + n;
+    const char *line = p;
+    if (!parse_status(a, &line, end))
         return false;
     a->keep = true;
-    const char *end = p + n;
-    const char *line = (const char *)memchr(p, '\n', n) + 1;
     while (line < end) {
         const char *newline = memchr(line, '\n', (size_t)(end - line));
         size_t line_n = (size_t)(newline - line);

@@ -4,7 +4,7 @@
 /* Below HISTOGRAM_STEPS each value has a slot of its own. */
 static unsigned slot_of(uint64_t us) {
     unsigned shift = 0;
-    while (us >= 2 * HISTOGRAM_STEPS) {
+    while (us >= UINT64_C(2) * HISTOGRAM_STEPS) {
         us >>= 1;
         shift++;
     }

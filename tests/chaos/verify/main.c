@@ -37,13 +37,27 @@ struct control {
 /* What an event's data points to when it is not a client. */
 static char stdin_tag, signal_tag;
 
-static void obey(struct control *c, char *line) {
-    unsigned rate;
+/* "rate N"; the same limits as --rate has. */
+static bool take_rate(const char *line, uint32_t *rate) {
+    static const char word[] = "rate ";
+    char *end;
+    if (strncmp(line, word, sizeof(word) - 1) != 0)
+        return false;
+    const char *digits = line + sizeof(word) - 1;
+    unsigned long n = strtoul(digits, &end, 10);
+    if (*digits < '0' || *digits > '9' || *end != '\0' || n > OPTIONS_RATE_MAX)
+        return false;
+    *rate = (uint32_t)n;
+    return true;
+}
+
+static void obey(struct control *c, const char *line) {
+    uint32_t rate;
     if (strcmp(line, "stop") == 0)
         load_stop(c->load);
     else if (strcmp(line, "progress") == 0)
         (void)report_progress(c->load);
-    else if (sscanf(line, "rate %u", &rate) == 1 && rate <= 1000000)
+    else if (take_rate(line, &rate))
         load_set_rate(c->load, rate);
     else
         (void)fprintf(stderr, "larder-verify: '%s' is none of progress, rate N, stop\n", line);

@@ -132,7 +132,7 @@ static bool take(struct options *o, int which, const char *text) {
     case DELETES:
         return number("deletes", text, 0, 100, &o->deletes);
     case RATE:
-        return number("rate", text, 0, 1000000, &o->rate);
+        return number("rate", text, 0, OPTIONS_RATE_MAX, &o->rate);
     case SECONDS:
         return number("seconds", text, 1, 1000000, &o->seconds);
     case GETS:

@@ -8,6 +8,8 @@
 enum target { TARGET_CACHE, TARGET_RAW, TARGET_MIXED };
 enum sizes { SIZES_SMALL, SIZES_MIXED, SIZES_LARGE };
 
+enum { OPTIONS_RATE_MAX = 1000000 };
+
 struct options {
     uint32_t port;
     uint32_t connections;

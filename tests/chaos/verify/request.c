@@ -103,30 +103,31 @@ static bool skip_key(const char **p, const char *end, const struct request *r) {
     return skip(p, end, "{\"key\":\"") && skip(p, end, r->key->name) && skip(p, end, "\"");
 }
 
-/* The value in a document, or in bare bytes, of which JSON has its quotes. NULL: the document isn't
- * about this key. A text without its closing quote goes to the end of the answer. */
-static const char *find_value(const struct request *r, const struct answer *a, bool document,
-                              size_t *n) {
+/* The value in a document, or in bare bytes, of which JSON has its quotes. False if the document
+ * isn't about this key. A text without its closing quote goes to the end of the answer. */
+static bool find_value(const struct request *r, const struct answer *a, bool document,
+                       const char **value, size_t *n) {
     const char *p = a->body;
     const char *end = p + a->body_n;
     if (document && (!skip_key(&p, end, r) || !skip(&p, end, ",\"value\":")))
-        return NULL;
+        return false;
     if (skip(&p, end, "\"")) {
         const char *quote = memchr(p, '"', (size_t)(end - p));
         if (quote != NULL)
             end = quote;
     }
+    *value = p;
     *n = (size_t)(end - p);
-    return p;
+    return true;
 }
 
 /* The version of the value that the answer shows, 0 if it is none of this key that is whole. */
 static uint64_t read_version(const struct request *r, const struct answer *a, bool document,
                              struct tally *tally) {
+    const char *value;
     size_t n;
     uint64_t version = 0;
-    const char *value = find_value(r, a, document, &n);
-    if (value == NULL) {
+    if (!find_value(r, a, document, &value, &n)) {
         (void)complain(tally, VERDICT_wrong, r, "no document about this key", a);
         return 0;
     }
