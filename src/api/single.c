@@ -46,6 +46,10 @@ static enum step ask(struct request *r, struct op_context *context) {
     enum step step;
     if (lacks_memory(r, false, &step))
         return step;
+    if (!op_has_turn(&r->op, context)) {
+        r->awaits = SHARE_TURN;
+        return STEP_HOLD;
+    }
     enum error e = single_begin(r);
     if (e != OK)
         return problem_outcome(r, e, op_may_have_written(&r->op, false));
@@ -99,6 +103,10 @@ static bool keeps_nothing(const struct op *op) {
 
 bool single_done(struct request *r, enum step *step) {
     struct op_context context = single_context(r);
+    if (r->op.phase == OP_WAIT) {
+        *step = ask(r, &context);
+        return false;
+    }
     *step = STEP_ANSWER;
     if (r->call.error != OK) {
         bool maybe_written = op_may_have_written(&r->op, !r->call.outcome_known);

@@ -55,9 +55,10 @@ static bool is_journal(const struct stat *st) {
 /* A pipe that others write to as well may be full by the time that poll has said it is not, and
  * they may want to wait for its reader. An open file of our own does not, and leaves theirs alone.
  */
-static int open_own_end(void) {
+static void open_own_end(struct place *place) {
     int fd = open("/proc/self/fd/2", O_WRONLY | O_APPEND | O_CLOEXEC | O_NOCTTY | O_NONBLOCK);
-    return fd >= 0 ? fd : STDERR_FILENO;
+    if (fd >= 0)
+        place->fd = fd;
 }
 
 static enum error open_sink(const char *path, struct place *place) {
@@ -75,7 +76,7 @@ static enum error open_sink(const char *path, struct place *place) {
     place->socket = known && S_ISSOCK(st.st_mode);
     place->journal = known && place->fd == STDERR_FILENO && is_journal(&st);
     if (known && S_ISFIFO(st.st_mode) && place->fd == STDERR_FILENO)
-        place->fd = open_own_end();
+        open_own_end(place);
     return OK;
 }
 

@@ -107,6 +107,10 @@ enum { OP_TRIES_MAX = 128 };
  * op->error set, if it is true. */
 bool op_start(struct op *op, struct op_context *context);
 
+/* Whether it may go on: false while it is another's turn to change the entry. Nothing need be asked
+ * of Redis until that has been given back; op_append would ask for no more than a reply. */
+bool op_has_turn(struct op *op, const struct op_context *context);
+
 /* Appends the commands of its step. */
 void op_append(struct op *op, struct op_context *context);
 

@@ -188,6 +188,12 @@ static bool next_turn(struct op *op, struct op_context *context) {
     return op_next(op, mine ? OP_LOAD : OP_WAIT);
 }
 
+bool op_has_turn(struct op *op, const struct op_context *context) {
+    if (op->phase == OP_WAIT && turns_take(context->turns, op->name, op, context->now))
+        op->phase = OP_LOAD;
+    return op->phase != OP_WAIT;
+}
+
 /* Comes back when the commands before it have: the next moment at which something may be new. */
 void op_append_wait(struct op *op, struct op_context *context) {
     (void)op;

@@ -9,6 +9,7 @@
 #define LARDER_CACHE_TURNS_H
 
 #include <stdbool.h>
+#include <stddef.h>
 #include <stdint.h>
 
 #include "base/slice.h"
@@ -20,6 +21,7 @@ enum {
 
 /* Zeroed, nobody has a turn. */
 struct turns {
+    uint64_t returned; /* a bit for each seat whose turn was given back; whoever looks clears it */
     struct {
         const void *who; /* only ever compared: it may be gone */
         int64_t until;   /* clock_monotonic */
@@ -28,6 +30,9 @@ struct turns {
 
 /* Whether it is the turn of `who` to change the entry of this name; who has it keeps it. */
 bool turns_take(struct turns *turns, struct slice name, const void *who, int64_t now);
+
+/* Where a name sits. */
+size_t turns_seat(struct slice name);
 
 /* The turn is the next one's, if it was that of `who`. */
 void turns_give_back(struct turns *turns, struct slice name, const void *who);

@@ -27,7 +27,8 @@ enum share {
                   */
     SHARE_SWEEP, /* a walk through all names in Redis */
     SHARE_LIST,  /* a part of such a walk */
-    SHARES
+    SHARES,
+    SHARE_TURN = SHARES /* no share of anything: its turn to change an entry (cache/turns.h) */
 };
 
 /* What every handler of a worker may look at. */

@@ -2,7 +2,7 @@
 #include "process/acceptor.h"
 
 #include <errno.h>
-#include <fcntl.h>
+#include <poll.h>
 #include <sys/epoll.h>
 #include <sys/resource.h>
 #include <sys/socket.h>
@@ -14,6 +14,7 @@
 enum {
     STALE_HEARTBEAT_MS = 250,
     PAUSE_MS = 100,
+    LOOKED_AT = 1024,
     SPARE_DESCRIPTORS = 8, /* Redis, the log when it is reopened, a connection passed on */
     SAY_EVERY_S = 60,
     /* A connection that stays is taken alone, so that they are spread. Those that end with their
@@ -22,16 +23,27 @@ enum {
     ONE_SHOT_MS = 10,
 };
 
+/* How many of the first descriptors are open: at its start a process has no others. */
+static rlim_t count_open(rlim_t limit) {
+    struct pollfd fds[LOOKED_AT];
+    rlim_t n = limit < LOOKED_AT ? limit : LOOKED_AT;
+    rlim_t open = 0;
+    for (rlim_t i = 0; i < n; i++)
+        fds[i] = (struct pollfd){.fd = (int)i};
+    if (poll(fds, n, 0) < 0)
+        return n;
+    for (rlim_t i = 0; i < n; i++)
+        open += (fds[i].revents & POLLNVAL) == 0;
+    return open;
+}
+
 void acceptor_limit(struct acceptor *a) {
     struct rlimit limit;
-    /* The lowest that is free: there are hardly gaps below it. */
-    int next = fcntl(a->epoll, F_DUPFD_CLOEXEC, 0);
-    if (next >= 0)
-        (void)close(next);
-    rlim_t taken = (rlim_t)(next >= 0 ? next : 0) + SPARE_DESCRIPTORS;
     a->most = 0;
-    if (getrlimit(RLIMIT_NOFILE, &limit) == 0 && limit.rlim_cur < UINT32_MAX)
-        a->most = limit.rlim_cur > taken ? (uint32_t)(limit.rlim_cur - taken) : 1;
+    if (getrlimit(RLIMIT_NOFILE, &limit) != 0 || limit.rlim_cur >= UINT32_MAX)
+        return;
+    rlim_t taken = count_open(limit.rlim_cur) + SPARE_DESCRIPTORS;
+    a->most = limit.rlim_cur > taken ? (uint32_t)(limit.rlim_cur - taken) : 1;
 }
 
 static bool may_say(int64_t *said, int64_t now) {

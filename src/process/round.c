@@ -12,9 +12,10 @@ enum { RELEASE_BYTES = 1 << 20 };
 
 /* --- queues ----------------------------------------------------------------------------------- */
 
-static void push(struct conn_queue *queue, struct conn *c) {
+static void push(struct round *r, struct conn_queue *queue, struct conn *c) {
     if (c->queue != NULL)
         return;
+    r->waiting += queue != &r->ready;
     c->queue = queue;
     c->next_queued = NULL;
     if (queue->first == NULL)
@@ -24,18 +25,20 @@ static void push(struct conn_queue *queue, struct conn *c) {
     queue->last = c;
 }
 
-static struct conn *pop(struct conn_queue *queue) {
+static struct conn *pop(struct round *r, struct conn_queue *queue) {
     struct conn *c = queue->first;
+    r->waiting -= queue != &r->ready;
     queue->first = c->next_queued;
     c->queue = NULL;
     return c;
 }
 
-static void dequeue(struct conn *c) {
+static void dequeue(struct round *r, struct conn *c) {
     struct conn_queue *queue = c->queue;
     struct conn *before = NULL;
     if (queue == NULL)
         return;
+    r->waiting -= queue != &r->ready;
     for (struct conn *at = queue->first; at != c; at = at->next_queued)
         before = at;
     if (before == NULL)
@@ -48,7 +51,7 @@ static void dequeue(struct conn *c) {
 }
 
 static void unlink_conn(struct round *r, struct conn *c) {
-    dequeue(c);
+    dequeue(r, c);
     if (c->previous != NULL)
         c->previous->next = c->next;
     else
@@ -81,7 +84,7 @@ static struct conn *add_conn(struct round *r, int fd) {
     r->conns = c;
     r->connections++;
     /* A web server connects when it has a request: try to read before asking epoll. */
-    push(&r->ready, c);
+    push(r, &r->ready, c);
     return c;
 }
 
@@ -148,7 +151,7 @@ static void answer_sent(struct round *r, struct conn *c) {
     if (!watch_set(r->epoll, c->fd, c, &c->watch, WATCH_READ))
         close_conn(r, c);
     else if (c->readable || c->in.n > 0)
-        push(&r->ready, c);
+        push(r, &r->ready, c);
 }
 
 static void write_answer(struct round *r, struct conn *c) {
@@ -199,9 +202,13 @@ static void after_step(struct round *r, struct conn *c, enum step step) {
         return;
     }
     c->state = CONN_RUNNING;
+    if (step == STEP_HOLD && c->request.awaits == SHARE_TURN) {
+        push(r, &r->turns[turns_seat(c->request.op.name)], c);
+        return;
+    }
     r->in_flight += c->request.planned;
     if (step == STEP_HOLD)
-        push(&r->held[c->request.awaits], c);
+        push(r, &r->held[c->request.awaits], c);
 }
 
 void round_scatter(struct round *r) {
@@ -227,13 +234,29 @@ static bool is_busy(const struct round *r) {
            store_is_full(r->service.store);
 }
 
-/* Its turn has come. Nothing is done any more for who has gone. */
-static void resume(struct round *r, struct conn *c) {
-    r->in_flight -= c->request.planned;
+/* What it waited for is there. Nothing is done any more for who has gone: false. */
+static bool go_on(struct round *r, struct conn *c) {
     if (c->hung_up)
         close_conn(r, c);
     else
         after_step(r, c, request_continue(&c->request));
+    return c->fd >= 0;
+}
+
+static void resume(struct round *r, struct conn *c) {
+    r->in_flight -= c->request.planned;
+    (void)go_on(r, c);
+}
+
+/* One for each turn that was given back. */
+static void resume_turns(struct round *r) {
+    uint64_t seats = r->service.turns.returned;
+    r->service.turns.returned = 0;
+    for (; seats != 0; seats &= seats - 1) {
+        struct conn_queue *queue = &r->turns[__builtin_ctzll(seats)];
+        while (queue->first != NULL && !go_on(r, pop(r, queue)))
+            ;
+    }
 }
 
 /* Those who came first go first. Gives how many. */
@@ -242,7 +265,7 @@ static unsigned resume_held(struct round *r) {
     for (enum share share = SHARE_REDIS; share < SHARES; share++)
         while (r->held[share].first != NULL && n < ROUND_TAKE_MAX &&
                request_may_claim(&r->service, share)) {
-            resume(r, pop(&r->held[share]));
+            resume(r, pop(r, &r->held[share]));
             r->service.busy = is_busy(r);
             n++;
         }
@@ -252,9 +275,9 @@ static unsigned resume_held(struct round *r) {
 /* They have waited for us: their second begins anew. */
 static void unpark(struct round *r) {
     while (r->parked.first != NULL) {
-        struct conn *c = pop(&r->parked);
+        struct conn *c = pop(r, &r->parked);
         c->partial_since = r->service.now;
-        push(&r->ready, c);
+        push(r, &r->ready, c);
     }
 }
 
@@ -284,7 +307,7 @@ static void read_and_take(struct round *r, struct conn *c) {
     } else if (e == OK) {
         take(r, c);
     } else if (e == E_AGAIN && c->readable) {
-        push(busy ? &r->parked : &r->ready, c);
+        push(r, busy ? &r->parked : &r->ready, c);
     } else if (e == E_AGAIN) {
         watch_or_close(r, c, WATCH_READ);
     } else {
@@ -296,18 +319,25 @@ static void read_and_take(struct round *r, struct conn *c) {
 /* Each connection has one go a turn, at most: who sends without end, or has the next request there
  * already, waits for the others. */
 void round_gather(struct round *r) {
+    unsigned taken = 0;
+    if (r->ready.first == NULL && r->waiting == 0)
+        return;
     r->service.busy = is_busy(r);
-    unsigned taken = resume_held(r);
-    if (!r->service.busy)
-        unpark(r);
+    if (r->waiting > 0) {
+        resume_turns(r);
+        taken = resume_held(r);
+        if (!r->service.busy)
+            unpark(r);
+    }
     const struct conn *last = r->ready.last;
     bool more = r->ready.first != NULL;
     for (; more && taken < ROUND_TAKE_MAX; taken++) {
-        struct conn *c = pop(&r->ready);
+        struct conn *c = pop(r, &r->ready);
         more = c != last && r->ready.first != NULL;
         if (c->state == CONN_READING)
             read_and_take(r, c);
-        r->service.busy = is_busy(r);
+        if (more)
+            r->service.busy = is_busy(r);
     }
 }
 
@@ -325,7 +355,7 @@ void round_on_event(struct round *r, struct conn *c, uint32_t events) {
     if (c->state == CONN_WRITING && (events & (EPOLLOUT | EPOLLHUP | EPOLLERR)) != 0)
         write_answer(r, c);
     else if (c->state == CONN_READING && c->readable)
-        push(&r->ready, c);
+        push(r, &r->ready, c);
 }
 
 static bool is_overdue(const struct conn *c, int64_t now) {
@@ -338,6 +368,8 @@ static bool is_overdue(const struct conn *c, int64_t now) {
 
 void round_tick(struct round *r) {
     struct conn *next;
+    /* Turns end when they are not used: whoever waits for one looks. */
+    r->service.turns.returned = UINT64_MAX;
     for (struct conn *c = r->conns; c != NULL; c = next) {
         next = c->next;
         if (!is_overdue(c, r->service.now))
@@ -348,9 +380,12 @@ void round_tick(struct round *r) {
 }
 
 bool round_has_work(const struct round *r) {
-    bool free = !is_busy(r);
-    if (r->ready.first != NULL || (free && r->parked.first != NULL) ||
-        (free && r->held[SHARE_REDIS].first != NULL))
+    if (r->ready.first != NULL || r->waiting == 0)
+        return r->ready.first != NULL;
+    bool may_ask = !is_busy(r);
+    if (r->service.turns.returned != 0)
+        return true;
+    if (may_ask && (r->parked.first != NULL || r->held[SHARE_REDIS].first != NULL))
         return true;
     for (enum share share = SHARE_REDIS + 1; share < SHARES; share++)
         if (r->held[share].first != NULL && request_may_claim(&r->service, share))

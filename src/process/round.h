@@ -33,11 +33,13 @@ enum {
 struct round {
     struct service service;
     int epoll;
-    struct census *census;          /* whose calls come back here, too */
-    struct conn *conns;             /* all of them */
-    struct conn_queue ready;        /* those to be looked at */
-    struct conn_queue parked;       /* inside a request that is not read on for now */
-    struct conn_queue held[SHARES]; /* their requests wait for a share */
+    struct census *census;                /* whose calls come back here, too */
+    struct conn *conns;                   /* all of them */
+    struct conn_queue ready;              /* those to be looked at */
+    struct conn_queue parked;             /* inside a request that is not read on for now */
+    struct conn_queue held[SHARES];       /* their requests wait for a share */
+    struct conn_queue turns[TURNS_SEATS]; /* ... for their turn, by seat */
+    uint32_t waiting;                     /* parked and held */
     struct conn *closed; /* freed at the end of the turn: events of this turn may still name them */
     uint32_t connections;
     uint32_t in_flight;

@@ -17,8 +17,8 @@ TTL = 2
 
 @scenario("T27", "the wall clock jumps by an hour", fronts=("nginx",))
 def clock_jumps(world: World, size: Size) -> Iterator[Finding]:
-    """An hour ahead, back, and back by another, under load: no watchdog, deadline, breaker or ttl of
-    larder's is by that clock."""
+    """An hour ahead, back, and back by another, under load: no watchdog, deadline, breaker or ttl
+    of larder's is by that clock."""
     if SANITIZED or VALGRIND:  # nothing can be preloaded
         return
     hook = Hook(world.directory("hook"))

@@ -93,7 +93,7 @@ def abort_at_start(world: World, size: Size) -> Iterator[Finding]:
     larder.fastcgi("PUT", "/cache/known", b'{"value":1}')
     larder.fastcgi("GET", "/cache/known")
     hook.start("abort")
-    yield from suffer(larder, front, size(full=30.0, short=3.0))
+    yield from suffer(larder, front, size(full=30.0, short=1.6))
     yield from recover(larder, front, 1, lambda: hook.start("none"))
 
 

@@ -39,7 +39,7 @@ def calm_down(report: Report, moment: float, usual: float) -> float:
 def crowd(world: World, size: Size, many: int, **options: object) -> Iterator[Finding]:
     """As many as keep it busy, then `many` more for a while."""
     _, larder, front = world.stack(redis_timeout=2000)
-    part = size(full=10.0, short=2.0)
+    part = size(full=10.0, short=1.0)
     few = world.verify(front, connections=options.pop("few", ENOUGH), timeout=20000,
                        tag="few", **options)
     with few:
@@ -60,7 +60,8 @@ def crowd(world: World, size: Size, many: int, **options: object) -> Iterator[Fi
     failed = few.result.unexpected(("503",)), more.result.unexpected(("503",))
     yield Finding("answers that are not right", few.result.mismatches + more.result.mismatches,
                   figure=0, detail=few.result.examples() + more.result.examples())
-    yield Finding("goodput in the crowd, of the best", under / peak * 100, figure=80, limit=20,
+    yield Finding("goodput in the crowd, of the best", under / peak * 100, figure=80,
+                  limit=size(full=40, short=5),
                   least=True, unit="%", detail=f"{peak:.0f}/s before, {under:.0f}/s in it")
     yield Finding("failures that are no 503", sum(sum(f.values()) for f in failed), figure=0,
                   detail=show_failures(more.result))

@@ -75,7 +75,7 @@ def signal_storm(world: World, size: Size) -> Iterator[Finding]:
 
 @scenario("T26", "interrupted system calls", fronts=("nginx",))
 def interrupted(world: World, size: Size) -> Iterator[Finding]:
-    """Every third call of each kind gives EINTR, in one worker after the other and in the master."""
+    """Every third call of each kind gives EINTR, in one worker after the other, then the master."""
     _, larder, front = world.stack(redis_timeout=10000)
     family = larder.workers()
     injected = 0

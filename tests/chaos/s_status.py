@@ -131,8 +131,8 @@ def sums_are_true(world: World, size: Size) -> Iterator[Finding]:
     # An answer that was cut off may have been counted: that is done before its first byte leaves.
     yield Finding("answered reads that are not counted, beyond one for each kill",
                   max(0, answered - counted - kills), figure=0,
-                  detail=f"{answered} answered, {cut_off} cut off, {counted} counted, {kills} kills, "
-                         f"{reloads} reloads")
+                  detail=f"{answered} answered, {cut_off} cut off, {counted} counted, {kills} "
+                         f"kills, {reloads} reloads")
     yield Finding("reads counted that nobody asked", max(0, counted - answered - cut_off), figure=0)
 
 
@@ -148,10 +148,11 @@ def sums_are_exact(world: World, size: Size) -> Iterator[Finding]:
     by_route = stats["requests"]["by_route"]
     gets = sum(by_route["cache_get"].values())
     report = load.result
+    lookups = stats["hits"] + stats["misses"]
     yield Finding("lookups that are not GETs answered",
-                  abs(stats["hits"] + stats["misses"] - report["hits"] - report["misses"]), figure=0,
+                  abs(lookups - report["hits"] - report["misses"]), figure=0,
                   detail=f"{report['hits']} hits and {report['misses']} misses seen")
-    yield Finding("GETs by route beside that", abs(gets - stats["hits"] - stats["misses"]), figure=0)
+    yield Finding("GETs by route beside that", abs(gets - lookups), figure=0)
     yield Finding("stores that are not PUTs acknowledged",
                   abs(stats["counters"]["stores"] - report["puts_acked"]), figure=0,
                   detail=show_failures(report))

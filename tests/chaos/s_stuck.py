@@ -18,8 +18,8 @@ from scenario import Finding, Size, scenario
 from world import World
 
 KEPT = 8
-STUCK = re.compile(r"killing worker \d+ \(pid (\d+)\): it has shown no sign of life for ([\d.]+) s; "
-                   r"it was (.*), its last request was (.*)$", re.M)
+STUCK = re.compile(r"killing worker \d+ \(pid (\d+)\): it has shown no sign of life for ([\d.]+) s; it "
+                   r"was (.*), its last request was (.*)$", re.M)
 
 
 def replaced(larder: Larder, victim: int) -> bool:
@@ -124,7 +124,7 @@ def starved(world: World, size: Size) -> Iterator[Finding]:
 
 @scenario("T5", "the whole machine stands still", fronts=())
 def all_stand_still(world: World, size: Size) -> Iterator[Finding]:
-    """Master and workers are stopped for longer than watchdog_timeout, and go on: nobody is stuck."""
+    """Master and workers stop for longer than watchdog_timeout, and go on: nobody is stuck."""
     larder = world.larder(world.redis(), watchdog_timeout=1000)
     family = larder.workers()
     for _ in range(size(full=5, short=2)):

@@ -7,6 +7,7 @@ import os
 import signal
 import time
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
@@ -617,6 +618,106 @@ def test_a_key_that_was_always_there_is_found(new_redis: NewRedis, new_larder: N
         relay.rule = None
         larder.stop()
         relay.close()
+
+
+def check_peak(larder: Larder) -> None:
+    """The one worker never had more memory than 250 MiB."""
+    status = Path(f"/proc/{larder.workers()[0]}/status").read_text()
+    peak = int(status.split("VmHWM:")[1].split()[0])
+    print(f"a worker had {peak >> 10} MiB at most")
+    assert peak < (250 << 10 if not SANITIZED else 4 << 20)
+
+
+def send_all(larder: Larder, requests: list[bytes]) -> list[fcgi.Response]:
+    """Each on a connection of its own, all at once; their answers."""
+    peers = [larder.connect(20) for _ in requests]
+    for peer, data in zip(peers, requests):
+        peer.send(data)
+    with ThreadPoolExecutor(len(peers)) as pool:
+        answers = list(pool.map(lambda peer: peer.read_response(), peers))
+    for peer in peers:
+        peer.close()
+    return answers
+
+
+@pytest.mark.serial
+def test_a_crowd_gets_its_large_values(new_redis: NewRedis, new_larder: NewLarder) -> None:
+    """500 clients asked for 1 MB each: Redis worked all of it out before it said anything, every
+    deadline passed, and all of them got 503."""
+    larder = new_larder(new_redis(), workers=1, redis_timeout=1000).start()
+    text = b'"' + b"x" * 1_000_000 + b'"'
+    larder.fastcgi("PUT", "/cache/large", b'{"value":' + text + b"}")
+    for i in range(200):
+        larder.fastcgi("GET", f"/cache/none{i}")  # as if replies were small
+    answers = send_all(larder, [fcgi.request_bytes("GET", "/cache/large")] * 300)
+    served = sum(a.status == 200 and text in a.body for a in answers)
+    print(f"{served} of 300 were served")
+    assert served >= 100
+    check_peak(larder)
+
+
+def test_giant_batches_take_turns(new_redis: NewRedis, new_larder: NewLarder) -> None:
+    """Each batch with 30 MB of values took 100 MB, and twenty at once 1.8 GB; health waited for 3.6
+    seconds."""
+    larder = new_larder(new_redis(), workers=1, redis_timeout=5000).start()
+    for i in range(30):
+        larder.fastcgi("PUT", f"/cache/g{i}", b'{"value":"' + b"x" * 1_000_000 + b'"}')
+    operations = [{"method": "GET", "key": f"g{i}"} for i in range(30)]
+    body = json.dumps({"operations": operations}).encode()
+    answers = send_all(larder, [fcgi.request_bytes("POST", "/batch", body)] * 8)
+    for answer in answers:
+        assert [r["status"] for r in answer.json()["results"]] == [200] * 30
+    check_peak(larder)
+
+
+def test_changes_of_one_entry_do_not_ask_in_vain(new_redis: NewRedis,
+                                                 new_larder: NewLarder) -> None:
+    """Whoever waited for its turn to change an entry asked Redis for a PING each time round: 600 at
+    once sent 356,000 of them."""
+    redis = new_redis()
+    larder = new_larder(redis, workers=1, redis_timeout=20000).start()
+    larder.fastcgi("PUT", "/cache/hot", b'{"value":{}}')
+    redis.ask("CONFIG", "RESETSTAT")
+    patches = [fcgi.request_bytes("PATCH", "/cache/hot", b'{"value":{"k%d":1}}' % i,
+                                  params={"CONTENT_TYPE": "application/merge-patch+json"})
+               for i in range(200)]
+    assert [a.status for a in send_all(larder, patches)] == [200] * 200
+    assert len(larder.fastcgi("GET", "/cache/hot").json()["value"]) == 200
+    pings = redis.info("commandstats").get("cmdstat_ping", "calls=0,")
+    assert int(pings.split("=")[1].split(",")[0]) < 10, pings
+
+
+def test_descriptors_are_left_for_redis(new_redis: NewRedis, new_larder: NewLarder) -> None:
+    """A worker whose connections had taken all of its descriptors couldn't reach Redis again."""
+    redis = new_redis()
+    larder = new_larder(redis, workers=1)
+    larder.start(limits=["prlimit", "--nofile=48:48"])
+    peers = [larder.connect(10) for _ in range(60)]
+    for peer in peers:
+        peer.send(fcgi.request_bytes("GET", "/cache/a", keep=True))
+    assert peers[0].read_response().status == 404
+    for _ in range(5):
+        redis.kill()
+        time.sleep(0.3)
+        redis.start()
+        eventually(lambda: peers[0].request("GET", "/cache/a", keep=True).status == 404, 5,
+                   "it serves again")
+    for peer in peers:
+        peer.close()
+
+
+def test_a_machine_that_stood_still_kills_nobody(new_redis: NewRedis,
+                                                 new_larder: NewLarder) -> None:
+    """After a pause of the whole machine the master took all of its workers for stuck ones."""
+    larder = new_larder(new_redis(), watchdog_timeout=1000).start()
+    family = larder.workers()
+    for pid in (*family, larder.pid):
+        os.kill(pid, signal.SIGSTOP)
+    time.sleep(2)
+    for pid in (larder.pid, *family):
+        os.kill(pid, signal.SIGCONT)
+    time.sleep(0.5)
+    assert larder.workers() == family and larder.fastcgi("GET", "/cache/a").status == 404
 
 
 def test_a_scripts_error_to_another_command_is_no_internal_one(new_redis: NewRedis,

@@ -288,8 +288,18 @@ START_TEST(end_of_the_peer_is_told) {
 }
 END_TEST
 
-START_TEST(whole_request_of_a_peer_that_left_is_still_taken) {
+/* Nobody was told that it is done, and something newer may have been written since. */
+START_TEST(write_of_a_peer_that_left_is_not_done) {
     web_peer_request(&peer, &put);
+    web_peer_hang_up(&peer);
+    ck_assert_int_eq(read_more(), OK);
+    enum step step;
+    ck_assert_int_eq(conn_start(conn, &step), E_CLOSED);
+}
+END_TEST
+
+START_TEST(read_of_a_peer_that_left_is_answered_in_vain) {
+    web_peer_request(&peer, &get);
     web_peer_hang_up(&peer);
     ck_assert_int_eq(read_more(), OK);
     start(STEP_ANSWER);
@@ -373,7 +383,8 @@ Suite *suite_conn(void) {
     tcase_add_test(t, partial_request_is_dated_by_its_first_byte);
     t = add_case(s, "end");
     tcase_add_loop_test(t, end_of_the_peer_is_told, 0, 20);
-    tcase_add_test(t, whole_request_of_a_peer_that_left_is_still_taken);
+    tcase_add_test(t, write_of_a_peer_that_left_is_not_done);
+    tcase_add_test(t, read_of_a_peer_that_left_is_answered_in_vain);
     tcase_add_loop_test(t, nonsense_is_told, 0, 5);
     tcase_add_test(t, answer_waits_for_a_peer_that_does_not_read);
     tcase_add_test(t, descriptor_is_closed_with_the_connection);

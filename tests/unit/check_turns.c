@@ -15,8 +15,10 @@ START_TEST(one_has_it_until_it_is_given_back) {
     ck_assert(turns_take(&turns, name, &a, 1));
     ck_assert(!turns_take(&turns, name, &b, 1));
     turns_give_back(&turns, name, &b);
+    ck_assert_uint_eq(turns.returned, 0);
     ck_assert(!turns_take(&turns, name, &b, 1));
     turns_give_back(&turns, name, &a);
+    ck_assert_uint_eq(turns.returned, UINT64_C(1) << turns_seat(name));
     ck_assert(turns_take(&turns, name, &b, 1));
     ck_assert(!turns_take(&turns, name, &a, 1));
 }
