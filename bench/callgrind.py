@@ -47,7 +47,8 @@ class Counted(Larder):
     """A larderd with one worker, every instruction of which is counted."""
 
     def __init__(self, space: Workspace, redis: Redis) -> None:
-        super().__init__(space, redis, workers=1)
+        # Under callgrind one turn may take longer than a write may, on a busy machine.
+        super().__init__(space, redis, workers=1, redis_timeout=60000)
         self._moments = 0
         # The same length wherever the tree lies: it ends up on the stack and in the heap.
         self._program = self.directory / "larderd"
