@@ -6,11 +6,11 @@ from collections.abc import Iterator
 
 from course import Outcome
 from growth import Slope, fit
-from samples import SEGMENT, Life
+from samples import Life
 from scenario import Finding
 
 GROWTH_KIB = 256
-RUN_FILES = {"larder.sock", SEGMENT}
+RUN_FILES = {"larder.sock"}
 
 
 def slope_of(outcome: Outcome, role: str, kind: str = "rss") -> Slope | None:
