@@ -32,6 +32,7 @@ class Companion(threading.Thread):
         self.front = front
         self.http = Http(front.port, 30)
         self.per_second = per_second
+        self.seed = seed
         self.random = random.Random(seed)
         self.done: Counter[str] = Counter()
         self.statuses: Counter[int] = Counter()
@@ -145,7 +146,8 @@ class Users(Companion):
 
     def raw(self) -> None:
         """Bytes there and back."""
-        target = f"/raw/company-raw/{self.random.randrange(20)}"
+        # Nobody else writes there.
+        target = f"/raw/company-raw/{self.seed}/{self.random.randrange(20)}"
         body = self.random.randbytes(self.random.choice(SIZES))
         answer = self.http.request("PUT", target, body, [("Content-Type", "image/png")])
         if not self.expect("PUT raw", answer, 200):
