@@ -4,9 +4,9 @@
 valgrind.py command DIRECTORY    how to run a program so that its logs come there, a word a line
 valgrind.py findings DIRECTORY   prints what the logs there tell of; status 1 if it is anything
 
-A process must have no error and, if it ends by itself, no block that is lost, even if only possibly,
-and no descriptor open that it opened: what a child has from its parent, it gives back. Valgrind 3.19
-doesn't count descriptors among the errors, so its log is read.
+A process must have no error and, if it ends by itself, no block that is lost, even if only
+possibly, and no descriptor open that it opened: what a child has from its parent, it gives back.
+Valgrind 3.19 doesn't count descriptors among the errors, so its log is read.
 """
 
 from __future__ import annotations
@@ -15,8 +15,8 @@ import re
 import sys
 from pathlib import Path
 
-# " Open file descriptor 5: /path" or " Open AF_UNIX socket 7: <unknown>", then either "inherited from
-# parent", which is what the program was started with, or where it was opened.
+# " Open file descriptor 5: /path" or " Open AF_UNIX socket 7: <unknown>", then either "inherited
+# from parent", which is what the program was started with, or where it was opened.
 DESCRIPTOR = re.compile(r"^==\d+== (Open .+)\n((?:==\d+== {3}.*\n)*)", re.M)
 INHERITED = "<inherited from parent>"
 # libcheck tells the results of a test in a file that both processes have open.

@@ -1,5 +1,5 @@
-"""What goes on beside the verified load: the rest of the API, requests that are refused, and clients
-that behave badly. Each runs at its own pace, in a thread."""
+"""What goes on beside the verified load: the rest of the API, requests that are refused, and
+clients that behave badly. Each runs at its own pace, in a thread."""
 
 from __future__ import annotations
 
@@ -247,7 +247,7 @@ class Vandals(Companion):
 
     def half_body(self) -> None:
         """Half a body."""
-        data = build("PUT", "/cache/company-half", [JSON_MEDIA], b'{"value":"' + b"x" * 5000 + b'"}')
+        data = build("PUT", "/cache/company-half", [JSON_MEDIA], b'{"value":"%s"}' % (b"x" * 5000))
         self._say(data[:self.random.randrange(100, len(data))])
 
     def no_reader(self) -> None:

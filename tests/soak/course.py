@@ -1,4 +1,4 @@
-"""A soak: everything that a larderd may meet, for as long as one likes, and what it held meanwhile."""
+"""A soak: everything that a larderd may meet, for as long as one likes, and what it held."""
 
 from __future__ import annotations
 
