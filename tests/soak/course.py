@@ -15,7 +15,7 @@ REDIS_AWAY_S = 2.0
 CONNECTIONS = {"nginx": 24, "lighttpd": 8}
 SHARES = {"nginx": 2 / 3, "lighttpd": 1 / 3}
 SAMPLES = 720
-WARM_REQUESTS = 100_000
+WARM_REQUESTS = 400_000
 # What is given back to malloc goes back to the system, so that what is resident is what is in use:
 # otherwise it moves by a MB or two, which hides what grows slowly.
 EXACT_MALLOC = {"MALLOC_TOP_PAD_": "0", "MALLOC_TRIM_THRESHOLD_": "4096"}
