@@ -28,8 +28,7 @@ def space() -> Iterator[Workspace]:
 @pytest.fixture(scope="session")
 def shared(space: Workspace) -> Iterator[Stack]:
     """Redis, larderd and both web servers, for tests that break nothing."""
-    # Under valgrind a large value takes longer than Redis has for an answer.
-    stack = Stack(space, redis_timeout=10000 if VALGRIND else None)
+    stack = Stack(space)
     before = stack.larder.workers()
     yield stack
     after = stack.larder.workers()

@@ -344,7 +344,9 @@ class Larder(Process):
         self.run_dir = self.directory / "run"
         self.run_dir.mkdir()
         self.socket = self.run_dir / "larder.sock"
-        self.env = dict(env or {})
+        # Under valgrind the slowest requests take longer than Redis has for an answer.
+        patience = {"LARDER_REDIS_TIMEOUT": "5000"} if VALGRIND else {}
+        self.env = {**patience, **(env or {})}
         self.options: dict[str, object] = {
             "config": "/dev/null", "run-dir": self.run_dir, "listen": self.socket,
             "workers": workers}

@@ -12,7 +12,7 @@ import pytest
 sys.path[:0] = [str(Path(__file__).resolve().parents[1] / name) for name in ("soak", "chaos")]
 
 from company import Vandals  # noqa: E402
-from course import settle  # noqa: E402
+from course import EXACT_MALLOC, settle  # noqa: E402
 from growth import fit, thin  # noqa: E402
 from harness import Stack, Workspace, eventually  # noqa: E402
 from samples import Samples, own_kib  # noqa: E402
@@ -23,9 +23,6 @@ REQUESTS = 26_000  # in each
 EARLY, LATE = slice(1, 4), slice(5, 8)  # rounds; the first one warms up
 REFUSED_PER_S = 100
 GROWTH_KIB = 64
-# What is given back to malloc goes back to the system, so that what is resident is what is in use.
-# Pages of the program and its libraries don't count: they come when code runs for the first time.
-EXACT_MALLOC = {"MALLOC_TOP_PAD_": "0", "MALLOC_TRIM_THRESHOLD_": "4096"}
 
 
 # --- the sums ------------------------------------------------------------------------------------
@@ -91,6 +88,7 @@ def test_nothing_grows(space: Workspace, own: Callable[..., Stack]) -> None:
         assert settle(larder, idle) == idle, "descriptors that nobody uses are open"
         assert larder.workers() == workers
         samples.take(number)
+        # Pages of the program and its libraries come when code runs for the first time.
         memory.append([own_kib(pid) for pid in workers])
         print(f"after {(number + 1) * REQUESTS:7,} requests: {memory[-1]} KiB, "
               f"{idle} descriptors")

@@ -4,9 +4,9 @@
 valgrind.py command DIRECTORY    how to run a program so that its logs come there, a word a line
 valgrind.py findings DIRECTORY   prints what the logs there tell of; status 1 if it is anything
 
-Every process that ends by itself must have no error, no block that is lost, even if only possibly,
-and no descriptor open that it opened: what a child has from its parent, it gives back. Valgrind 3.19
-doesn't count descriptors among the errors, so its log is read.
+A process must have no error and, if it ends by itself, no block that is lost, even if only
+possibly, and no descriptor open that it opened: what a child has from its parent, it gives back.
+Valgrind 3.19 doesn't count descriptors among the errors, so its log is read.
 """
 
 from __future__ import annotations
@@ -15,12 +15,16 @@ import re
 import sys
 from pathlib import Path
 
-# " Open file descriptor 5: /path" or " Open AF_UNIX socket 7: <unknown>", then either "inherited from
-# parent", which is what the program was started with, or where it was opened.
+# " Open file descriptor 5: /path" or " Open AF_UNIX socket 7: <unknown>", then either "inherited
+# from parent", which is what the program was started with, or where it was opened.
 DESCRIPTOR = re.compile(r"^==\d+== (Open .+)\n((?:==\d+== {3}.*\n)*)", re.M)
 INHERITED = "<inherited from parent>"
 # libcheck tells the results of a test in a file that both processes have open.
 OF_CHECK = "open_tmp_file"
+ENDED = "Process terminating with default action of signal"
+CALL = "   at 0x"  # the first line of every error's stack
+OWN_FAULT = re.compile("Access not within mapped region|Bad permissions|General Protection Fault|"
+                       "Illegal op|Integer divide|stack overflow")
 SUPPRESSIONS = Path(__file__).resolve().parents[1] / "valgrind.supp"
 
 
@@ -39,7 +43,11 @@ def left_open(log: str) -> list[str]:
 
 
 def found(log: str) -> list[str]:
-    """What one process's log tells of."""
+    """What one process's log tells of. One that a signal ended had no time to give anything back:
+    only what it had done wrong before counts, and if it brought the signal on itself."""
+    if ENDED in log or "ERROR SUMMARY" not in log:
+        before = log.partition(ENDED)[0]
+        return [log[:8000]] if CALL in before or OWN_FAULT.search(log) else []
     findings = left_open(log)
     if re.search(r"ERROR SUMMARY: [1-9]", log):
         findings.append(log[:8000])

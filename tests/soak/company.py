@@ -1,5 +1,5 @@
-"""What goes on beside the verified load: the rest of the API, requests that are refused, and clients
-that behave badly. Each runs at its own pace, in a thread."""
+"""What goes on beside the verified load: the rest of the API, requests that are refused, and
+clients that behave badly. Each runs at its own pace, in a thread."""
 
 from __future__ import annotations
 
@@ -32,6 +32,7 @@ class Companion(threading.Thread):
         self.front = front
         self.http = Http(front.port, 30)
         self.per_second = per_second
+        self.seed = seed
         self.random = random.Random(seed)
         self.done: Counter[str] = Counter()
         self.statuses: Counter[int] = Counter()
@@ -145,7 +146,8 @@ class Users(Companion):
 
     def raw(self) -> None:
         """Bytes there and back."""
-        target = f"/raw/company-raw/{self.random.randrange(20)}"
+        # Nobody else writes there.
+        target = f"/raw/company-raw/{self.seed}/{self.random.randrange(20)}"
         body = self.random.randbytes(self.random.choice(SIZES))
         answer = self.http.request("PUT", target, body, [("Content-Type", "image/png")])
         if not self.expect("PUT raw", answer, 200):
@@ -245,7 +247,7 @@ class Vandals(Companion):
 
     def half_body(self) -> None:
         """Half a body."""
-        data = build("PUT", "/cache/company-half", [JSON_MEDIA], b'{"value":"' + b"x" * 5000 + b'"}')
+        data = build("PUT", "/cache/company-half", [JSON_MEDIA], b'{"value":"%s"}' % (b"x" * 5000))
         self._say(data[:self.random.randrange(100, len(data))])
 
     def no_reader(self) -> None:

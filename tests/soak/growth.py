@@ -13,8 +13,9 @@ from dataclasses import dataclass
 Point = tuple[float, float]  # seconds, value
 
 # What a process holds moves in steps and stays for a while: neighbouring samples say the same thing
-# twice. Means over parts of its life say it once.
-PARTS = 20
+# twice, and a line through them would seem surer than it is. Means over parts of its life say it
+# once.
+PARTS = 10
 
 
 def thin(points: Sequence[Point], parts: int = PARTS) -> list[Point]:

@@ -7,9 +7,11 @@ import re
 from dataclasses import dataclass, field
 from pathlib import Path
 
-import segment
 from growth import Point
 from harness import Larder, alive, children, open_descriptors, stat_fields
+
+# "7f..000-7f..000 rw-s 00000000 00:01 1234   /memfd:larder.segment (deleted)"
+MAPPING = re.compile(r"^([0-9a-f]+)-([0-9a-f]+) .*larder\.segment", re.M)
 
 
 @dataclass
@@ -32,6 +34,12 @@ def memory(pid: int) -> tuple[int, int]:
     text = Path(f"/proc/{pid}/smaps_rollup").read_text()
     sizes = dict(re.findall(r"^(Rss|Pss): +(\d+) kB", text, re.M))
     return int(sizes["Rss"]), int(sizes["Pss"])
+
+
+def segment_bytes(pid: int) -> int:
+    """How much of the shared segment is mapped; 0 before it is."""
+    found = MAPPING.findall(Path(f"/proc/{pid}/maps").read_text())
+    return sum(int(end, 16) - int(begin, 16) for begin, end in found)
 
 
 def own_kib(pid: int) -> int:
@@ -80,12 +88,12 @@ class Samples:
         self.zombies |= dead & self._dead
         self._dead = dead
         self.run_files |= {path.name for path in self.larder.run_dir.iterdir()}
-        self.segment_sizes.add(segment.find(self.larder.pid).stat().st_size)
 
     def _take_process(self, pid: int, role: str, now: float) -> None:
         try:
             rss, pss = memory(pid)
             descriptors = open_descriptors(pid)
+            segment = segment_bytes(pid)
         except (FileNotFoundError, ProcessLookupError, KeyError):
             return  # it has just ended
         if not alive(pid):
@@ -94,6 +102,7 @@ class Samples:
         life.rss.append((now, rss))
         life.pss.append((now, pss))
         life.descriptors.append((now, descriptors))
+        self.segment_sizes.add(segment)
 
     def of(self, role: str) -> list[Life]:
         """The lives of the master, or of the workers."""

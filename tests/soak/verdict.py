@@ -14,7 +14,7 @@ RUN_FILES = {"larder.sock"}
 
 
 def slope_of(outcome: Outcome, role: str, kind: str = "rss") -> Slope | None:
-    """How what the processes of a role hold grows in the time of the soak, after their warm-up."""
+    """How what the processes of a role hold grows in all of it, after their warm-up."""
     def points(life: Life) -> list[tuple[float, float]]:
         return life.since(getattr(life, kind), outcome.plan.warm_up)
     fitted = fit([points(life) for life in outcome.samples.of(role)])

@@ -1,6 +1,7 @@
 /* Fair accept: whose turn it is, who is woken, and what is done with a connection. */
 #include "units.h"
 
+#include <errno.h>
 #include <stdbool.h>
 #include <stdlib.h>
 #include <string.h>
@@ -13,6 +14,7 @@
 
 #include "base/clock.h"
 #include "process/acceptor.h"
+#include "refuse.h"
 #include "rig.h"
 #include "support.h"
 #include "temp_dir.h"
@@ -134,6 +136,21 @@ START_TEST(lone_worker_always_listens) {
         balance_with(connections[i]);
         check_listening(true);
     }
+}
+END_TEST
+
+/* Neither half of it, and again at the next look. */
+START_TEST(worker_that_cannot_listen_tries_again) {
+    for (size_t before = 0; before < 2; before++) {
+        refuse_begin(REFUSE_epoll_ctl, before, ENOMEM);
+        balance_with(0);
+        ck_assert(refuse_end());
+        check_listening(false);
+    }
+    balance_with(0);
+    check_listening(true);
+    acceptor_stop(&acceptor);
+    check_listening(false);
 }
 END_TEST
 
@@ -450,6 +467,7 @@ Suite *suite_acceptor(void) {
     Suite *s = suite_create("acceptor");
     TCase *t = add_case(s, "turns");
     tcase_add_test(t, lone_worker_always_listens);
+    tcase_add_test(t, worker_that_cannot_listen_tries_again);
     tcase_add_test(t, worker_with_two_more_than_another_steps_aside);
     tcase_add_test(t, worker_comes_back_when_the_others_have_caught_up);
     tcase_add_test(t, worker_that_is_not_live_does_not_count);

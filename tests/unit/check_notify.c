@@ -1,6 +1,7 @@
 /* Telling the service manager: what arrives at a socket that stands for it. */
 #include "units.h"
 
+#include <errno.h>
 #include <limits.h>
 #include <regex.h>
 #include <stdbool.h>
@@ -14,6 +15,7 @@
 
 #include "base/clock.h"
 #include "process/notify.h"
+#include "refuse.h"
 #include "temp_dir.h"
 
 static struct temp_dir dir;
@@ -147,6 +149,18 @@ START_TEST(address_of_another_kind_is_named) {
     notify_open(&notify);
     ck_assert_int_eq(notify.fd, -1);
     ck_assert(!log_is_empty());
+}
+END_TEST
+
+START_TEST(manager_without_a_socket_is_told_nothing) {
+    static const enum refused calls[] = {REFUSE_socket, REFUSE_setsockopt};
+    listen_as_manager(path);
+    refuse_begin(calls[_i], 0, EMFILE);
+    notify_open(&notify);
+    ck_assert(refuse_end());
+    ck_assert_int_eq(notify.fd, -1);
+    ck_assert(!log_is_empty());
+    ck_assert_ptr_null(getenv("NOTIFY_SOCKET"));
 }
 END_TEST
 
@@ -302,6 +316,7 @@ Suite *suite_notify(void) {
     tcase_add_test(t, abstract_name_is_reached);
     tcase_add_test(t, longest_path_is_reached);
     tcase_add_loop_test(t, address_of_another_kind_is_named, 0, 5);
+    tcase_add_loop_test(t, manager_without_a_socket_is_told_nothing, 0, 2);
     tcase_add_loop_test(t, children_cannot_speak_for_the_service, 0, 2);
     tcase_add_test(t, who_declines_says_nothing);
     tcase_add_test(t, manager_that_is_gone_is_named_and_survived);

@@ -9,6 +9,7 @@
 #include <unistd.h>
 
 #include "process/pass.h"
+#include "refuse.h"
 #include "under_valgrind.h"
 
 enum { QUEUE_MAX = 5000 };
@@ -26,6 +27,15 @@ static void teardown(void) {
     close(pair[0]);
     close(pair[1]);
 }
+
+START_TEST(pair_may_not_be_had) {
+    struct pass none;
+    refuse_begin(REFUSE_socketpair, 0, EMFILE);
+    enum error e = pass_open(&none);
+    ck_assert(refuse_end());
+    ck_assert_int_eq(e, E_SYSTEM);
+}
+END_TEST
 
 START_TEST(descriptor_arrives_and_works) {
     char byte = 0;
@@ -159,6 +169,7 @@ Suite *suite_pass(void) {
     Suite *s = suite_create("pass");
     TCase *t = tcase_create("descriptors");
     tcase_add_checked_fixture(t, setup, teardown);
+    tcase_add_test(t, pair_may_not_be_had);
     tcase_add_test(t, descriptor_arrives_and_works);
     tcase_add_test(t, descriptors_come_in_order);
     tcase_add_test(t, empty_queue_is_told);

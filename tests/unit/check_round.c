@@ -15,6 +15,7 @@
 #include "echo.h"
 #include "http/fcgi.h"
 #include "process/round.h"
+#include "refuse.h"
 #include "rig.h"
 #include "support.h"
 #include "web_peer.h"
@@ -159,6 +160,25 @@ START_TEST(connection_that_is_not_kept_is_closed_after_its_answer) {
     check_left(0);
     ck_assert_uint_eq(r.connections, 0);
     ck_assert_uint_eq(atomic_load(&rig.service.row->connections), 0);
+}
+END_TEST
+
+/* It would never be heard of again: the web server sees it closed, after the answer it has. */
+START_TEST(connection_that_cannot_be_watched_is_closed) {
+    add(0);
+    request(0, "GET", "/echo?a");
+    refuse_begin(REFUSE_epoll_ctl, 0, ENOSPC);
+    (void)turn();
+    ck_assert(refuse_end());
+    check_answer(0, 200, "GET a");
+    check_left(0);
+    ck_assert_uint_eq(r.connections, 0);
+    add(1);
+    refuse_begin(REFUSE_epoll_ctl, 0, ENOSPC);
+    (void)turn();
+    ck_assert(refuse_end());
+    check_left(1);
+    ck_assert_uint_eq(r.connections, 0);
 }
 END_TEST
 
@@ -1144,6 +1164,7 @@ Suite *suite_round(void) {
     tcase_add_test(t, request_comes_in_and_answer_goes_out);
     tcase_add_test(t, kept_connection_takes_one_request_after_the_other);
     tcase_add_test(t, connection_that_is_not_kept_is_closed_after_its_answer);
+    tcase_add_test(t, connection_that_cannot_be_watched_is_closed);
     tcase_add_test(t, connections_that_end_with_their_request_are_noticed);
     tcase_add_test(t, peer_that_takes_its_answer_is_no_event);
     tcase_add_test(t, last_answers_close_their_connections);

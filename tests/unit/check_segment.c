@@ -14,6 +14,7 @@
 #include "base/clock.h"
 #include "base/log.h"
 #include "base/segment.h"
+#include "refuse.h"
 
 enum { WORKERS = 3, ROWS = SEGMENT_FIRST_WORKER_ROW + WORKERS };
 
@@ -129,6 +130,39 @@ START_TEST(without_memory_there_is_none) {
 END_TEST
 
 /* Not by what it says of its size: anybody may have written that. */
+/* Nothing is left open, and nothing is there. */
+START_TEST(every_step_of_making_it_may_fail) {
+    static const struct {
+        enum refused call;
+        size_t before;
+        int error;
+    } steps[] = {
+        {REFUSE_memfd_create, 0, EMFILE},
+        {REFUSE_fcntl64, 0, EPERM},
+        {REFUSE_mmap64, 0, ENOMEM},
+    };
+    int next = open("/dev/null", O_RDONLY | O_CLOEXEC);
+    close(next);
+    refuse_begin(steps[_i].call, steps[_i].before, steps[_i].error);
+    enum error e = segment_create(&segment, &memory, ROWS);
+    ck_assert(refuse_end());
+    ck_assert_int_eq(e, E_SYSTEM);
+    ck_assert_ptr_null(segment);
+    ck_assert_int_eq(memory, -1);
+    int now = open("/dev/null", O_RDONLY | O_CLOEXEC);
+    close(now);
+    ck_assert_int_eq(now, next);
+}
+END_TEST
+
+/* A kernel before 6.3 doesn't know MFD_NOEXEC_SEAL. */
+START_TEST(an_older_kernel_will_do) {
+    refuse_begin(REFUSE_memfd_create, 0, EINVAL);
+    create();
+    ck_assert(refuse_end());
+}
+END_TEST
+
 START_TEST(it_is_unmapped_as_it_was_made) {
     create();
     unsigned char resident[1];
@@ -289,6 +323,8 @@ Suite *suite_segment(void) {
     tcase_add_test(mapped, nobody_can_shorten_or_lengthen_it);
     tcase_add_test(mapped, who_has_the_descriptor_sees_what_is_written);
     tcase_add_test(mapped, without_memory_there_is_none);
+    tcase_add_loop_test(mapped, every_step_of_making_it_may_fail, 0, 3);
+    tcase_add_test(mapped, an_older_kernel_will_do);
     tcase_add_test(mapped, it_is_unmapped_as_it_was_made);
     suite_add_tcase(s, mapped);
 

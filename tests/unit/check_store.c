@@ -2,6 +2,7 @@
  * becomes of everybody when it fails. Time is the test's own, events are epoll's. */
 #include "units.h"
 
+#include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -15,6 +16,7 @@
 #include "fake_redis.h"
 #include "redis/breaker.h"
 #include "redis/store.h"
+#include "refuse.h"
 #include "require.h"
 #include "support.h"
 
@@ -179,6 +181,38 @@ static void reconnect_and_expect(const char *commands) {
 static uint64_t counted(enum stat_id id) {
     return stats_read(&row->counter[id]);
 }
+
+/* A connection that epoll can't watch would never be heard of again. */
+START_TEST(connection_that_cannot_be_watched_is_given_up) {
+    fake_redis_listen(&redis);
+    refuse_begin(REFUSE_epoll_ctl, 0, ENOSPC);
+    turn();
+    ck_assert(refuse_end());
+    ck_assert(fake_redis_accept(&redis));
+    check_dropped();
+    ck_assert_int_eq(store_get_status(store).reason, E_OUT_OF_MEMORY);
+    pass(400);
+    connect_to_redis();
+}
+END_TEST
+
+/* What was sent is lost with it, and said to be unknown. */
+START_TEST(connection_that_cannot_be_watched_for_room_is_dropped) {
+    connect_to_redis();
+    char *large = malloc(MIB);
+    ck_assert_ptr_nonnull(large);
+    memset(large, 'x', MIB);
+    begin(0);
+    store_append(store, &calls[0], (struct slice[]){SLICE("SET"), SLICE("k"), {large, MIB}}, 3);
+    store_commit(store, &calls[0], now);
+    refuse_begin(REFUSE_epoll_ctl, 0, ENOMEM);
+    store_flush(store, now);
+    ck_assert(refuse_end());
+    check_dropped();
+    check_failed(0, E_BACKEND_UNAVAILABLE, false);
+    free(large);
+}
+END_TEST
 
 /* --- connecting ------------------------------------------------------------------------------ */
 
@@ -1687,6 +1721,8 @@ Suite *suite_store(void) {
     tcase_add_loop_test(t, redis_that_says_why_and_hangs_up_is_understood, 0, COUNT_OF(goodbyes));
     tcase_add_test(t, redis_that_hangs_up_in_the_handshake_opens_the_breaker);
     tcase_add_test(t, handshake_has_a_deadline);
+    tcase_add_test(t, connection_that_cannot_be_watched_is_given_up);
+    tcase_add_test(t, connection_that_cannot_be_watched_for_room_is_dropped);
     t = add_case(s, "replies");
     tcase_add_test(t, replies_go_to_their_calls_in_order);
     tcase_add_test(t, replies_of_every_kind_are_read_at_every_split);
