@@ -12,8 +12,8 @@ import pytest
 from checks import check_common, check_json, check_problem, check_timestamp, value_text
 from harness import Stack
 from rawhttp import Answer, Http, build
-from test_22_hostile import CHUNKED
 
+CHUNKED = b"Transfer-Encoding: chunked\r\n"
 MIB = 1 << 20
 TEXT = ("Content-Type", "text/plain")
 JSON = ("Content-Type", "application/json")

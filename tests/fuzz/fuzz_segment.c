@@ -69,11 +69,18 @@ static void change(struct slice *input) {
 static void play_redis(void) {
     struct slice words[WORDS_MAX];
     house_listen(house);
-    while (house_command(house, words, WORDS_MAX) > 0)
+    while (house_command(house, words, WORDS_MAX) > 0) {
+        bool pings = slice_eq(words[0], SLICE("PING"));
+        struct slice reply = slice_eq(words[0], SLICE("INFO"))
+                                 ? SLICE("$15\r\nused_memory:1\r\n\r\n")
+                                 : SLICE(":5\r\n");
+        char text[64];
+        if (pings)
+            reply = (struct slice){text, (size_t)snprintf(text, sizeof(text), "$%zu\r\n%.*s\r\n",
+                                                          words[1].n, (int)words[1].n, words[1].p)};
         if (house->peer >= 0)
-            (void)house_say(house, slice_eq(words[0], SLICE("INFO"))
-                                       ? SLICE("$15\r\nused_memory:1\r\n\r\n")
-                                       : SLICE(":5\r\n"));
+            (void)house_say(house, reply);
+    }
 }
 
 static struct answer get(const char *target) {
@@ -150,8 +157,6 @@ static bool is_served(const struct store *store) {
 
 /* Nothing that stands there keeps a Redis that is well away for good. */
 static void check_recovery(void) {
-    static const char welcome[] = "$0\r\n\r\n+OK\r\n$1\r\na\r\n$1\r\nb\r\n$1\r\nc\r\n"
-                                  "$1\r\nd\r\n$1\r\ne\r\n";
     struct store *store = house->service.store;
     for (int i = 0; i < 1500 && !is_served(store); i++) {
         house->service.now += 100 * NS_PER_MS;
@@ -159,7 +164,7 @@ static void check_recovery(void) {
         if (house_accept(house)) {
             house_listen(house);
             house->said.n = 0;
-            (void)house_say(house, SLICE(welcome));
+            (void)house_greet(house);
         }
         play_redis();
     }

@@ -129,16 +129,22 @@ bool house_say(struct house *house, struct slice bytes) {
     return true;
 }
 
+bool house_greet(struct house *house) {
+    const char *policy = house->config.key_prefix[0] == '\0' ? "+OK\r\n" : "";
+    bool heard = house_say(house, SLICE("$21\r\nredis_version:7.0.15\n\r\n+OK\r\n")) &&
+                 house_say(house, slice_of(policy));
+    for (int i = 0; i < SCRIPT_COUNT; i++)
+        heard =
+            heard && house_say(house, SLICE("$40\r\n0123456789abcdef0123456789abcdef01234567\r\n"));
+    return heard;
+}
+
 bool house_welcome(struct house *house) {
     if (!house_accept(house))
         return false;
     house_listen(house);
     house->said.n = 0;
-    const char *policy = house->config.key_prefix[0] == '\0' ? "+OK\r\n" : "";
-    need(house_say(house, SLICE("$21\r\nredis_version:7.0.15\n\r\n+OK\r\n")));
-    need(house_say(house, slice_of(policy)));
-    for (int i = 0; i < SCRIPT_COUNT; i++)
-        need(house_say(house, SLICE("$40\r\n0123456789abcdef0123456789abcdef01234567\r\n")));
+    need(house_greet(house));
     need(store_get_status(house->service.store).ready);
     return true;
 }

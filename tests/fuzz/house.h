@@ -32,6 +32,9 @@ void house_connect(struct house *house);
 /* Takes the connection that the store has just made, if it has, and answers its handshake. */
 bool house_welcome(struct house *house);
 
+/* Answers the handshake, whatever has come of it; false if the store has hung up. */
+bool house_greet(struct house *house);
+
 /* Redis's end of a connection that the store has just made, if it has. */
 bool house_accept(struct house *house);
 void house_hang_up(struct house *house);
