@@ -227,37 +227,6 @@ static bool is_busy(const struct round *r) {
            store_is_full(r->service.store);
 }
 
-/* Its turn has come. Nothing is done any more for who has gone. */
-static void resume(struct round *r, struct conn *c) {
-    r->in_flight -= c->request.planned;
-    if (c->hung_up)
-        close_conn(r, c);
-    else
-        after_step(r, c, request_continue(&c->request));
-}
-
-/* Those who came first go first. Gives how many. */
-static unsigned resume_held(struct round *r) {
-    unsigned n = 0;
-    for (enum share share = SHARE_REDIS; share < SHARES; share++)
-        while (r->held[share].first != NULL && n < ROUND_TAKE_MAX &&
-               request_may_claim(&r->service, share)) {
-            resume(r, pop(&r->held[share]));
-            r->service.busy = is_busy(r);
-            n++;
-        }
-    return n;
-}
-
-/* They have waited for us: their second begins anew. */
-static void unpark(struct round *r) {
-    while (r->parked.first != NULL) {
-        struct conn *c = pop(&r->parked);
-        c->partial_since = r->service.now;
-        push(&r->ready, c);
-    }
-}
-
 static void take(struct round *r, struct conn *c) {
     enum step step;
     enum error e = conn_start(c, &step);
@@ -283,7 +252,7 @@ static void read_and_take(struct round *r, struct conn *c) {
     } else if (e == OK) {
         take(r, c);
     } else if (e == E_AGAIN && c->readable) {
-        push(busy ? &r->parked : &r->ready, c);
+        push(busy ? &r->held[SHARE_REDIS] : &r->ready, c);
     } else if (e == E_AGAIN) {
         watch_or_close(r, c, WATCH_READ);
     } else {
@@ -292,15 +261,41 @@ static void read_and_take(struct round *r, struct conn *c) {
     }
 }
 
+/* Its turn has come. Nothing is done any more for who has gone. */
+static void resume(struct round *r, struct conn *c) {
+    if (c->state == CONN_READING) {
+        /* It has waited for us: its second begins anew. */
+        c->partial_since = r->service.now;
+        read_and_take(r, c);
+        return;
+    }
+    r->in_flight -= c->request.planned;
+    if (c->hung_up)
+        close_conn(r, c);
+    else
+        after_step(r, c, request_continue(&c->request));
+}
+
+/* Those who came first go first. Gives how many. */
+static unsigned resume_held(struct round *r) {
+    unsigned n = 0;
+    for (enum share share = SHARE_REDIS; share < SHARES; share++)
+        while (r->held[share].first != NULL && n < ROUND_TAKE_MAX &&
+               request_may_claim(&r->service, share)) {
+            resume(r, pop(&r->held[share]));
+            r->service.busy = is_busy(r);
+            n++;
+        }
+    return n;
+}
+
 /* Each connection has one go a turn, at most: who sends without end, or has the next request there
  * already, waits for the others. */
 void round_gather(struct round *r) {
-    r->service.busy = is_busy(r);
-    unsigned taken = resume_held(r);
-    if (!r->service.busy)
-        unpark(r);
     const struct conn *last = r->ready.last;
     bool more = r->ready.first != NULL;
+    r->service.busy = is_busy(r);
+    unsigned taken = resume_held(r);
     for (; more && taken < ROUND_TAKE_MAX; taken++) {
         struct conn *c = pop(&r->ready);
         more = c != last && r->ready.first != NULL;
@@ -348,8 +343,7 @@ void round_tick(struct round *r) {
 
 bool round_has_work(const struct round *r) {
     bool free = !is_busy(r);
-    if (r->ready.first != NULL || (free && r->parked.first != NULL) ||
-        (free && r->held[SHARE_REDIS].first != NULL))
+    if (r->ready.first != NULL || (free && r->held[SHARE_REDIS].first != NULL))
         return true;
     for (enum share share = SHARE_REDIS + 1; share < SHARES; share++)
         if (r->held[share].first != NULL && request_may_claim(&r->service, share))

@@ -943,6 +943,36 @@ START_TEST(bodies_are_not_read_above_the_limits) {
 }
 END_TEST
 
+/* There is always somebody who waits for Redis: as one leaves, the next comes. */
+START_TEST(bodies_are_read_when_it_is_their_turn) {
+    static char content[20000];
+    rig.config.max_value = sizeof(content);
+    r.body_max = sizeof(content);
+    rig_connect(&rig);
+    r.in_flight = ROUND_IN_FLIGHT_MAX - 1;
+    for (int i = 0; i < 4; i++)
+        add(i);
+    request(0, "GET", "/wait/a");
+    request(1, "GET", "/wait/b");
+    (void)turn();
+    web_peer_request(&peers[3], &(struct web_request){.method = "PUT",
+                                                      .target = "/echo",
+                                                      .body = {content, sizeof(content)}});
+    (void)turn();
+    ck_assert_uint_eq(peers[3].got.n, 0);
+    request(2, "GET", "/wait/c");
+    for (int i = 0; i < 4; i++) {
+        (void)turn();
+        redis_says("$1\r\n1\r\n");
+        (void)turn();
+        check_answer(i % 3, 200, "1");
+        request(i % 3, "GET", "/wait/a");
+    }
+    (void)turn();
+    check_answer(3, 200, NULL);
+}
+END_TEST
+
 START_TEST(unsent_commands_are_a_limit) {
     static char value[4 << 20];
     struct call *call = &rig.request.call;
@@ -1187,6 +1217,7 @@ Suite *suite_round(void) {
     tcase_add_test(t, they_are_let_in_as_others_leave);
     tcase_add_test(t, nothing_is_done_for_who_left_while_waiting);
     tcase_add_test(t, bodies_are_not_read_above_the_limits);
+    tcase_add_test(t, bodies_are_read_when_it_is_their_turn);
     tcase_add_test(t, unsent_commands_are_a_limit);
     tcase_add_test(t, unsent_answers_are_a_limit);
     tcase_add_test(t, share_goes_from_one_to_the_next);
