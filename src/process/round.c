@@ -191,15 +191,22 @@ static void watch_peer(struct round *r, struct conn *c) {
     (void)watched; /* otherwise it is done to its end, which asks again */
 }
 
-/* What its handler left of a request. `c` is counted in r->in_flight if it had been planned before.
- */
+/* Whether a request that is held counts as in flight all the same: a batch that waits for large
+ * values has many small ones. Others have nothing yet; there may be many of them, and those who
+ * wait to walk wait long: they keep nobody else from Redis. */
+static bool is_loaded(const struct request *request) {
+    return request->awaits == SHARE_LARGE;
+}
+
+/* What its handler left of a request, which is not counted in r->in_flight. */
 static void after_step(struct round *r, struct conn *c, enum step step) {
     if (step == STEP_ANSWER) {
         answer(r, c);
         return;
     }
     c->state = CONN_RUNNING;
-    r->in_flight += c->request.planned;
+    if (step == STEP_WAIT || is_loaded(&c->request))
+        r->in_flight++;
     if (step == STEP_HOLD)
         push(&r->held[c->request.awaits], c);
 }
@@ -269,7 +276,8 @@ static void resume(struct round *r, struct conn *c) {
         read_and_take(r, c);
         return;
     }
-    r->in_flight -= c->request.planned;
+    if (is_loaded(&c->request))
+        r->in_flight--;
     if (c->hung_up)
         close_conn(r, c);
     else

@@ -1052,6 +1052,31 @@ START_TEST(share_goes_from_one_to_the_next) {
 }
 END_TEST
 
+/* Anybody can ask for many walks, which take long and wait for each other. */
+START_TEST(who_waits_to_walk_keeps_nobody_from_redis) {
+    rig_connect(&rig);
+    r.in_flight = ROUND_IN_FLIGHT_MAX - 5;
+    for (int i = 0; i < 7; i++)
+        add(i);
+    for (int i = 0; i < 6; i++)
+        request(i, "GET", "/walk/a");
+    (void)turn();
+    ck_assert_str_eq(rig_commands(&rig), "GET a\nGET a\nGET a\nGET a\n");
+    request(6, "GET", "/wait/b");
+    (void)turn();
+    ck_assert_str_eq(rig_commands(&rig), "GET b\n");
+    redis_says("$1\r\n1\r\n$1\r\n1\r\n$1\r\n1\r\n$1\r\n1\r\n$1\r\n2\r\n");
+    settle();
+    check_answer(6, 200, "2");
+    redis_says("$1\r\n1\r\n$1\r\n1\r\n");
+    settle();
+    for (int i = 0; i < 6; i++)
+        check_answer(i, 200, "1");
+    ck_assert_uint_eq(r.in_flight, ROUND_IN_FLIGHT_MAX - 5);
+    ck_assert_uint_eq(r.service.shares[SHARE_SWEEP], 0);
+}
+END_TEST
+
 START_TEST(share_of_a_connection_that_ends_is_free_again) {
     rig_connect(&rig);
     add(0);
@@ -1221,6 +1246,7 @@ Suite *suite_round(void) {
     tcase_add_test(t, unsent_commands_are_a_limit);
     tcase_add_test(t, unsent_answers_are_a_limit);
     tcase_add_test(t, share_goes_from_one_to_the_next);
+    tcase_add_test(t, who_waits_to_walk_keeps_nobody_from_redis);
     tcase_add_test(t, share_of_a_connection_that_ends_is_free_again);
     t = add_case(s, "passing");
     tcase_add_test(t, idle_connections_can_be_passed_on);
