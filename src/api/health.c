@@ -58,7 +58,7 @@ enum step health_plan(struct request *r) {
     }
     struct json_doc doc;
     int64_t since = atomic_load_explicit(&segment->short_since, memory_order_relaxed);
-    bool is_short = since != 0 && r->service->now - since >= SHORT_MS * NS_PER_MS;
+    bool is_short = since != 0 && clock_elapsed(r->service->now, since) >= SHORT_MS * NS_PER_MS;
     bool is_refused = atomic_load_explicit(&segment->reload_refused, memory_order_relaxed) != 0;
     begin(&doc, is_short || is_refused ? "degraded" : "healthy");
     document_add_text(&doc, json_root(&doc), "redis", "connected");

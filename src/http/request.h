@@ -45,6 +45,7 @@ struct service {
     struct turns turns;     /* among this worker's operations */
     int64_t now;            /* clock_monotonic, read once a turn */
     bool busy;              /* nobody has SHARE_REDIS to give just now */
+    bool late;              /* this process stood still: what comes may have waited long for it */
     uint8_t shares[SHARES]; /* how many have it */
 };
 

@@ -97,11 +97,13 @@ enum error conn_peek(struct conn *c, size_t body_max, int64_t now) {
     return read_up_to(c, c->in.n == 0 ? 1 : 0, body_max, now);
 }
 
-/* Of a connection that epoll watches, the round knows. One that lighttpd opens for one request is
- * read before it is watched, and may have waited to be accepted for longer than lighttpd did. */
+/* Of a connection that epoll watches, the round knows, unless this process stood still with the
+ * event in its hands. One that lighttpd opens for one request is read before it is watched, and may
+ * have waited to be accepted for longer than lighttpd did. */
 static bool is_left_by_peer(const struct conn *c) {
     struct pollfd p = {.fd = c->fd};
-    return c->watch == WATCH_NOT && poll(&p, 1, 0) == 1 && (p.revents & POLLHUP) != 0;
+    bool is_told = c->watch != WATCH_NOT && !c->request.service->late;
+    return !is_told && poll(&p, 1, 0) == 1 && (p.revents & POLLHUP) != 0;
 }
 
 static bool only_reads(struct slice method) {

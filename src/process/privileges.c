@@ -50,6 +50,16 @@ static enum error check_that_it_is(const struct privileges *p, const struct conf
     return E_SYSTEM;
 }
 
+/* As root, who is to stay root. */
+static enum error check_that_group_stays(const struct privileges *p, const struct config *config) {
+    if (p->gid == getegid() || config->group[0] == '\0')
+        return OK;
+    log_error(
+        "group = %s: root's own group stays; name a user who isn't root, or leave group empty",
+        config->group);
+    return E_SYSTEM;
+}
+
 static enum error failed(const char *what) {
     log_error("%s: %m", what);
     return E_SYSTEM;
@@ -84,7 +94,7 @@ enum error privileges_lower(struct privileges *p, const struct config *config) {
     if (geteuid() != 0)
         return check_that_it_is(p, config);
     if (p->uid == 0)
-        return OK;
+        return check_that_group_stays(p, config);
     e = find_groups(p);
     if (e == OK)
         e = rundir_make_for(config->run_dir, p->uid, p->gid);

@@ -194,8 +194,14 @@ static void watch_peer(struct round *r, struct conn *c) {
     (void)watched; /* otherwise it is done to its end, which asks again */
 }
 
-/* What its handler left of a request. `c` is counted in r->in_flight if it had been planned before.
- */
+/* Whether a request that is held counts as in flight all the same: a batch that waits for large
+ * values has many small ones. Others have nothing yet; there may be many of them, and those who
+ * wait to walk wait long: they keep nobody else from Redis. */
+static bool is_loaded(const struct request *request) {
+    return request->awaits == SHARE_LARGE;
+}
+
+/* What its handler left of a request, which is not counted in r->in_flight. */
 static void after_step(struct round *r, struct conn *c, enum step step) {
     if (step == STEP_ANSWER) {
         answer(r, c);
@@ -206,7 +212,8 @@ static void after_step(struct round *r, struct conn *c, enum step step) {
         push(r, &r->turns[turns_seat(c->request.op.name)], c);
         return;
     }
-    r->in_flight += c->request.planned;
+    if (step == STEP_WAIT || is_loaded(&c->request))
+        r->in_flight++;
     if (step == STEP_HOLD)
         push(r, &r->held[c->request.awaits], c);
 }
@@ -232,53 +239,6 @@ void round_scatter(struct round *r) {
 static bool is_busy(const struct round *r) {
     return r->in_flight >= ROUND_IN_FLIGHT_MAX || r->unsent >= ROUND_UNSENT_MAX ||
            store_is_full(r->service.store);
-}
-
-/* What it waited for is there. Nothing is done any more for who has gone: false. */
-static bool go_on(struct round *r, struct conn *c) {
-    if (c->hung_up)
-        close_conn(r, c);
-    else
-        after_step(r, c, request_continue(&c->request));
-    return c->fd >= 0;
-}
-
-static void resume(struct round *r, struct conn *c) {
-    r->in_flight -= c->request.planned;
-    (void)go_on(r, c);
-}
-
-/* One for each turn that was given back. */
-static void resume_turns(struct round *r) {
-    uint64_t seats = r->service.turns.returned;
-    r->service.turns.returned = 0;
-    for (; seats != 0; seats &= seats - 1) {
-        struct conn_queue *queue = &r->turns[__builtin_ctzll(seats)];
-        while (queue->first != NULL && !go_on(r, pop(r, queue)))
-            ;
-    }
-}
-
-/* Those who came first go first. Gives how many. */
-static unsigned resume_held(struct round *r) {
-    unsigned n = 0;
-    for (enum share share = SHARE_REDIS; share < SHARES; share++)
-        while (r->held[share].first != NULL && n < ROUND_TAKE_MAX &&
-               request_may_claim(&r->service, share)) {
-            resume(r, pop(r, &r->held[share]));
-            r->service.busy = is_busy(r);
-            n++;
-        }
-    return n;
-}
-
-/* They have waited for us: their second begins anew. */
-static void unpark(struct round *r) {
-    while (r->parked.first != NULL) {
-        struct conn *c = pop(r, &r->parked);
-        c->partial_since = r->service.now;
-        push(r, &r->ready, c);
-    }
 }
 
 static void take(struct round *r, struct conn *c) {
@@ -307,7 +267,7 @@ static void read_and_take(struct round *r, struct conn *c) {
     } else if (e == OK) {
         take(r, c);
     } else if (e == E_AGAIN && c->readable) {
-        push(r, busy ? &r->parked : &r->ready, c);
+        push(r, busy ? &r->held[SHARE_REDIS] : &r->ready, c);
     } else if (e == E_AGAIN) {
         watch_or_close(r, c, WATCH_READ);
     } else {
@@ -316,21 +276,65 @@ static void read_and_take(struct round *r, struct conn *c) {
     }
 }
 
+/* What it waited for is there. Nothing is done any more for who has gone: false. */
+static bool go_on(struct round *r, struct conn *c) {
+    if (c->hung_up)
+        close_conn(r, c);
+    else
+        after_step(r, c, request_continue(&c->request));
+    return c->fd >= 0;
+}
+
+/* Its turn has come. */
+static void resume(struct round *r, struct conn *c) {
+    if (c->state == CONN_READING) {
+        /* It has waited for us: its second begins anew. */
+        c->partial_since = r->service.now;
+        read_and_take(r, c);
+        return;
+    }
+    if (is_loaded(&c->request))
+        r->in_flight--;
+    (void)go_on(r, c);
+}
+
+/* One for each turn that was given back. */
+static void resume_turns(struct round *r) {
+    uint64_t seats = r->service.turns.returned;
+    r->service.turns.returned = 0;
+    for (; seats != 0; seats &= seats - 1) {
+        struct conn_queue *queue = &r->turns[__builtin_ctzll(seats)];
+        while (queue->first != NULL && !go_on(r, pop(r, queue)))
+            ;
+    }
+}
+
+/* Those who came first go first. Gives how many. */
+static unsigned resume_held(struct round *r) {
+    unsigned n = 0;
+    for (enum share share = SHARE_REDIS; share < SHARES; share++)
+        while (r->held[share].first != NULL && n < ROUND_TAKE_MAX &&
+               request_may_claim(&r->service, share)) {
+            resume(r, pop(r, &r->held[share]));
+            r->service.busy = is_busy(r);
+            n++;
+        }
+    return n;
+}
+
 /* Each connection has one go a turn, at most: who sends without end, or has the next request there
  * already, waits for the others. */
 void round_gather(struct round *r) {
     unsigned taken = 0;
     if (r->ready.first == NULL && r->waiting == 0)
         return;
+    const struct conn *last = r->ready.last;
+    bool more = r->ready.first != NULL;
     r->service.busy = is_busy(r);
     if (r->waiting > 0) {
         resume_turns(r);
         taken = resume_held(r);
-        if (!r->service.busy)
-            unpark(r);
     }
-    const struct conn *last = r->ready.last;
-    bool more = r->ready.first != NULL;
     for (; more && taken < ROUND_TAKE_MAX; taken++) {
         struct conn *c = pop(r, &r->ready);
         more = c != last && r->ready.first != NULL;
@@ -382,10 +386,7 @@ void round_tick(struct round *r) {
 bool round_has_work(const struct round *r) {
     if (r->ready.first != NULL || r->waiting == 0)
         return r->ready.first != NULL;
-    bool may_ask = !is_busy(r);
-    if (r->service.turns.returned != 0)
-        return true;
-    if (may_ask && (r->parked.first != NULL || r->held[SHARE_REDIS].first != NULL))
+    if (r->service.turns.returned != 0 || (!is_busy(r) && r->held[SHARE_REDIS].first != NULL))
         return true;
     for (enum share share = SHARE_REDIS + 1; share < SHARES; share++)
         if (r->held[share].first != NULL && request_may_claim(&r->service, share))

@@ -33,13 +33,14 @@ enum {
 struct round {
     struct service service;
     int epoll;
-    struct census *census;                /* whose calls come back here, too */
-    struct conn *conns;                   /* all of them */
-    struct conn_queue ready;              /* those to be looked at */
-    struct conn_queue parked;             /* inside a request that is not read on for now */
-    struct conn_queue held[SHARES];       /* their requests wait for a share */
-    struct conn_queue turns[TURNS_SEATS]; /* ... for their turn, by seat */
-    uint32_t waiting;                     /* parked and held */
+    struct census *census;   /* whose calls come back here, too */
+    struct conn *conns;      /* all of them */
+    struct conn_queue ready; /* those to be looked at */
+    /* Their requests wait for a share; for that of Redis also before they are read to their end:
+     * in one queue, so that each has its turn. */
+    struct conn_queue held[SHARES];
+    struct conn_queue turns[TURNS_SEATS]; /* ... for their turn to change an entry, by seat */
+    uint32_t waiting;                     /* in one of these */
     struct conn *closed; /* freed at the end of the turn: events of this turn may still name them */
     uint32_t connections;
     uint32_t in_flight;

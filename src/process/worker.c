@@ -46,6 +46,7 @@ struct worker {
     struct store *store;
     int64_t next_tick;
     uint64_t lines_dropped;            /* as counted so far */
+    int64_t late_until;                /* after a standstill */
     uint64_t recycle_at;               /* requests; 0: never */
     struct epoll_event events[EVENTS]; /* here: on the stack they would be zeroed each turn */
 };
@@ -293,7 +294,15 @@ static void set_phase(const struct worker *w, enum worker_phase phase) {
     atomic_store_explicit(&w->row->phase, (uint32_t)phase, memory_order_relaxed);
 }
 
-/* A worker may stand still in the middle of a turn. A write that it has taken, and would send
+/* Turns follow one another within a tick. If this one didn't, events may be older than they look:
+ * the kernel stops a process when it has told of them already. */
+static void note_standstill(struct worker *w, int64_t now) {
+    if (now - w->round.service.now >= STANDSTILL_MS * NS_PER_MS)
+        w->late_until = now + STANDSTILL_MS * NS_PER_MS;
+    w->round.service.late = now < w->late_until;
+}
+
+/* A worker may stand still in the middle of a turn, too. A write that it has taken, and would send
  * now, is overdue then, once the time is known: another may have taken a newer one meanwhile. Reads
  * don't care, and don't pay for the look at the clock. */
 static int64_t look_again(struct worker *w, int64_t then) {
@@ -310,6 +319,7 @@ static bool turn(struct worker *w) {
     set_phase(w, WORKER_WAITS);
     int n = epoll_wait(w->epoll, w->events, EVENTS, wait_ms(w));
     int64_t now = clock_monotonic();
+    note_standstill(w, now);
     w->round.service.now = now;
     atomic_store_explicit(&w->row->heartbeat, now, memory_order_relaxed);
     set_phase(w, WORKER_READS);

@@ -79,7 +79,7 @@ struct store {
     int64_t ready_since;
     int64_t last_reply;
     bool ever_ready;
-    bool leave_when_idle; /* READONLY: look for the new master between two requests */
+    bool leave_when_idle; /* READONLY: look for the new master once what was sent is answered */
     int64_t left;         /* when that was last done; 0: never */
 
     enum error reason;                 /* of the last failure */
@@ -556,8 +556,20 @@ static void write_failed(struct store *s, int64_t now) {
         read_ended(s, -1, now);
 }
 
+/* The bytes of a call have left in part. */
+static bool is_inside_call(const struct store *s) {
+    const struct call *call = s->waiting.first;
+    while (call != NULL && call->to <= s->sent)
+        call = call->next;
+    return call != NULL && call->from < s->sent;
+}
+
 void store_flush(struct store *s, int64_t now) {
     if (s->state < HANDSHAKE || !s->writable)
+        return;
+    /* What is asked from now on waits for the next connection: else somebody always waits on this
+     * one, and it is never left. */
+    if (s->leave_when_idle && !is_inside_call(s))
         return;
     struct outqueue *q = s->state == HANDSHAKE ? &s->hello : &s->out;
     if (q->unsent == 0)
@@ -621,9 +633,11 @@ static void ping(struct store *s, int64_t now) {
 }
 
 static void tick_ready(struct store *s, int64_t now) {
-    if (s->leave_when_idle && s->waiting.first == NULL) {
+    bool is_idle = s->waiting.first == NULL || s->waiting.first->from >= s->sent;
+    if (s->leave_when_idle && is_idle) {
         s->left = now;
-        drop(s, E_BACKEND_READONLY, now, "is read-only; connecting anew");
+        hang_up(s, E_BACKEND_READONLY, now, "is read-only; connecting anew");
+        fail_sent(s, E_BACKEND_READONLY);
         return;
     }
     if (!s->leave_when_idle && ping_is_due(s, now))

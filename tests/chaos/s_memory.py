@@ -147,11 +147,12 @@ def memory_limited(world: World, size: Size) -> Iterator[Finding]:
     keys = ",".join('{"method":"GET","key":"giant%d"}' % i for i in range(34))
     answers, cut_off = [], 0
     for _ in range(size(full=10, short=2)):
-        victim = larder.workers()[0]
-        with open(f"/proc/{victim}/statm", encoding="ascii") as file:
-            pages = int(file.read().split()[0])
-        most = pages * resource.getpagesize() + (8 << 20)
-        subprocess.run(["prlimit", f"--pid={victim}", f"--as={most}:"], check=True)
+        victims = larder.workers()
+        for victim in victims:
+            with open(f"/proc/{victim}/statm", encoding="ascii") as file:
+                pages = int(file.read().split()[0])
+            most = pages * resource.getpagesize() + (8 << 20)
+            subprocess.run(["prlimit", f"--pid={victim}", f"--as={most}:"], check=True)
         for _ in range(8):
             try:
                 answers.append(larder.fastcgi("POST", "/batch",
@@ -159,8 +160,9 @@ def memory_limited(world: World, size: Size) -> Iterator[Finding]:
             except (OSError, fcgi.Closed):
                 cut_off += 1
             assert larder.fastcgi("GET", "/cache/small").status == 200
-        subprocess.run(["prlimit", f"--pid={victim}", "--as=unlimited"], check=False,
-                       stderr=subprocess.DEVNULL)
+        for victim in victims:
+            subprocess.run(["prlimit", f"--pid={victim}", "--as=unlimited"], check=False,
+                           stderr=subprocess.DEVNULL)
     refused = sum(status >= 500 for status in answers)
     yield Finding("answers to large batches that are neither 200 nor 5xx",
                   sum(status != 200 and status < 500 for status in answers), figure=0)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import random
 import signal
@@ -68,10 +69,11 @@ class Peers:
     def _kept(self, count: int) -> None:
         """Kept connections: a request on each, then the answers, so that many are sent while
         connections are being closed."""
-        going = [(i, self.larder.connect()) for i in range(count)]
-        while going:
-            sent = [(i, c) for i, c in going if self._send(c, i, keep=True)]
-            going = [(i, c) for i, c in sent if self._read(c)]
+        with contextlib.ExitStack() as stack:
+            going = [(i, stack.enter_context(self.larder.connect())) for i in range(count)]
+            while going:
+                sent = [(i, c) for i, c in going if self._send(c, i, keep=True)]
+                going = [(i, c) for i, c in sent if self._read(c)]
 
     def start(self, keep: bool) -> None:
         """Connects and begins."""

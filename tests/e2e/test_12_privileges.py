@@ -227,6 +227,13 @@ def test_only_root_becomes_another(space: Workspace) -> None:
     assert done.returncode == 1 and "only root can become another user" in done.stderr, done
 
 
+def test_root_takes_no_other_group(space: Workspace) -> None:
+    """A group that would not be taken is refused, not passed over."""
+    done = run(Larder(space, workers=1, user="root", group="nogroup"))
+    said = "group = nogroup: root's own group stays" if ROOT else "only root can become another"
+    assert done.returncode == 1 and said in done.stderr, done
+
+
 def test_socket_where_the_user_may_not_write(space: Workspace) -> None:
     """Not root makes the socket: its directory has to be the user's."""
     larder = Larder(space, workers=1, user="nobody")

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import json
 import os
+import selectors
 import signal
+import threading
 import time
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
@@ -814,3 +816,38 @@ def test_a_write_in_the_queue_is_not_done_for_nobody(new_redis: NewRedis, new_la
     # Its turn comes after that of the one before it in the queue.
     assert larder.fastcgi("GET", "/cache/a").json()["value"] == "new"
     assert redis.ask("GET", "a") == b'"new"'
+
+
+def test_a_body_has_its_turn_among_many_reads(new_redis: NewRedis, new_larder: NewLarder) -> None:
+    """More readers than may be in flight, each of whom asks again at once: a body, of which only
+    the beginning had been read, waited for as long as there were any."""
+    redis = new_redis()
+    relay = Relay(redis.directory, redis.socket)
+    larder = new_larder(relay.path, workers=1, redis_timeout=5000).start(ready=True)
+    ask = fcgi.request_bytes("GET", "/cache/a", keep=True)
+    readers = [larder.connect() for _ in range(700)]
+    selector = selectors.DefaultSelector()
+    over = threading.Event()
+
+    def read_on() -> None:
+        while not over.is_set():
+            for key, _ in selector.select(0.1):
+                key.data.read_response()
+                key.data.send(ask)
+
+    crowd = threading.Thread(target=read_on)
+    try:
+        for reader in readers:
+            selector.register(reader.socket, selectors.EVENT_READ, reader)
+            reader.send(ask)
+        crowd.start()
+        eventually(lambda: larder.stats()["workers"][0]["in_flight"] >= 128, what="all is in use")
+        body = json.dumps({"value": "x" * 20000}).encode()
+        assert larder.fastcgi("PUT", "/cache/b", body).status == 200
+        assert larder.fastcgi("GET", "/cache/b").json()["value"] == "x" * 20000
+    finally:
+        over.set()
+        crowd.join()
+        for reader in readers:
+            reader.close()
+        relay.close()

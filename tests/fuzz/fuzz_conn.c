@@ -304,7 +304,7 @@ static void end(void) {
         round_tick(&r);
     }
     need(r.connections == 0 && r.in_flight == 0 && r.conns == NULL && r.ready.first == NULL &&
-         r.parked.first == NULL);
+         r.held[SHARE_REDIS].first == NULL);
 }
 
 void fuzz_conn(struct slice input) {

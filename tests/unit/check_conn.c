@@ -288,23 +288,25 @@ START_TEST(end_of_the_peer_is_told) {
 }
 END_TEST
 
-/* Nobody was told that it is done, and something newer may have been written since. */
-START_TEST(write_of_a_peer_that_left_is_not_done) {
-    web_peer_request(&peer, &put);
-    web_peer_hang_up(&peer);
-    ck_assert_int_eq(read_more(), OK);
-    enum step step;
-    ck_assert_int_eq(conn_start(conn, &step), E_CLOSED);
-}
-END_TEST
-
-START_TEST(read_of_a_peer_that_left_is_answered_in_vain) {
+START_TEST(whole_read_of_a_peer_that_left_is_still_taken) {
     web_peer_request(&peer, &get);
     web_peer_hang_up(&peer);
     ck_assert_int_eq(read_more(), OK);
     start(STEP_ANSWER);
     ck_assert_int_eq(conn_encode(conn), OK);
     ck_assert_int_eq(conn_write(conn, rig.service.now), E_CLOSED);
+}
+END_TEST
+
+/* It was never watched: nobody has told that its peer left. */
+START_TEST(whole_write_of_a_peer_that_left_is_not) {
+    enum step step;
+    unsigned plans = echo_plans;
+    web_peer_request(&peer, &put);
+    web_peer_hang_up(&peer);
+    ck_assert_int_eq(read_more(), OK);
+    ck_assert_int_eq(conn_start(conn, &step), E_CLOSED);
+    ck_assert_uint_eq(echo_plans, plans);
 }
 END_TEST
 
@@ -383,8 +385,8 @@ Suite *suite_conn(void) {
     tcase_add_test(t, partial_request_is_dated_by_its_first_byte);
     t = add_case(s, "end");
     tcase_add_loop_test(t, end_of_the_peer_is_told, 0, 20);
-    tcase_add_test(t, write_of_a_peer_that_left_is_not_done);
-    tcase_add_test(t, read_of_a_peer_that_left_is_answered_in_vain);
+    tcase_add_test(t, whole_read_of_a_peer_that_left_is_still_taken);
+    tcase_add_test(t, whole_write_of_a_peer_that_left_is_not);
     tcase_add_loop_test(t, nonsense_is_told, 0, 5);
     tcase_add_test(t, answer_waits_for_a_peer_that_does_not_read);
     tcase_add_test(t, descriptor_is_closed_with_the_connection);

@@ -122,6 +122,16 @@ START_TEST(missing_workers_degrade_it_after_a_second) {
 }
 END_TEST
 
+/* Anything may stand there: it is no overflow, and no reason. */
+START_TEST(a_time_that_is_none_is_no_reason) {
+    const int64_t times[] = {INT64_MIN, -1, INT64_MAX};
+    rig_connect(&rig);
+    atomic_store(&rig.service.segment->short_since, times[_i]);
+    ck_assert_int_eq(ask(health_plan), 200);
+    ck_assert(body_has("\"healthy\"") && !body_has("reasons"));
+}
+END_TEST
+
 START_TEST(no_entry_leaves_a_worker_with_a_connection_ready) {
     rig_connect(&rig);
     breaker_connect_failed(breaker(), E_BACKEND_REFUSED, rig.service.now);
@@ -176,6 +186,7 @@ Suite *suite_health(void) {
     tcase_add_test(t, a_connection_makes_it_ready_for_good);
     tcase_add_test(t, health_says_since_when);
     tcase_add_test(t, missing_workers_degrade_it_after_a_second);
+    tcase_add_loop_test(t, a_time_that_is_none_is_no_reason, 0, 3);
     tcase_add_test(t, no_entry_leaves_a_worker_with_a_connection_ready);
     tcase_add_test(t, no_entry_and_no_connection_is_not_ready_however_fresh);
     tcase_add_test(t, an_open_breaker_is_not_ready_whoever_has_a_connection);

@@ -963,6 +963,36 @@ START_TEST(bodies_are_not_read_above_the_limits) {
 }
 END_TEST
 
+/* There is always somebody who waits for Redis: as one leaves, the next comes. */
+START_TEST(bodies_are_read_when_it_is_their_turn) {
+    static char content[20000];
+    rig.config.max_value = sizeof(content);
+    r.body_max = sizeof(content);
+    rig_connect(&rig);
+    r.in_flight = ROUND_IN_FLIGHT_MAX - 1;
+    for (int i = 0; i < 4; i++)
+        add(i);
+    request(0, "GET", "/wait/a");
+    request(1, "GET", "/wait/b");
+    (void)turn();
+    web_peer_request(&peers[3], &(struct web_request){.method = "PUT",
+                                                      .target = "/echo",
+                                                      .body = {content, sizeof(content)}});
+    (void)turn();
+    ck_assert_uint_eq(peers[3].got.n, 0);
+    request(2, "GET", "/wait/c");
+    for (int i = 0; i < 4; i++) {
+        (void)turn();
+        redis_says("$1\r\n1\r\n");
+        (void)turn();
+        check_answer(i % 3, 200, "1");
+        request(i % 3, "GET", "/wait/a");
+    }
+    (void)turn();
+    check_answer(3, 200, NULL);
+}
+END_TEST
+
 START_TEST(unsent_commands_are_a_limit) {
     static char value[4 << 20];
     struct call *call = &rig.request.call;
@@ -1039,6 +1069,31 @@ START_TEST(share_goes_from_one_to_the_next) {
     check_answer(2, 200, "3");
     ck_assert_uint_eq(r.service.shares[SHARE_LARGE], 0);
     ck_assert_uint_eq(r.in_flight, 0);
+}
+END_TEST
+
+/* Anybody can ask for many walks, which take long and wait for each other. */
+START_TEST(who_waits_to_walk_keeps_nobody_from_redis) {
+    rig_connect(&rig);
+    r.in_flight = ROUND_IN_FLIGHT_MAX - 5;
+    for (int i = 0; i < 7; i++)
+        add(i);
+    for (int i = 0; i < 6; i++)
+        request(i, "GET", "/walk/a");
+    (void)turn();
+    ck_assert_str_eq(rig_commands(&rig), "GET a\nGET a\nGET a\nGET a\n");
+    request(6, "GET", "/wait/b");
+    (void)turn();
+    ck_assert_str_eq(rig_commands(&rig), "GET b\n");
+    redis_says("$1\r\n1\r\n$1\r\n1\r\n$1\r\n1\r\n$1\r\n1\r\n$1\r\n2\r\n");
+    settle();
+    check_answer(6, 200, "2");
+    redis_says("$1\r\n1\r\n$1\r\n1\r\n");
+    settle();
+    for (int i = 0; i < 6; i++)
+        check_answer(i, 200, "1");
+    ck_assert_uint_eq(r.in_flight, ROUND_IN_FLIGHT_MAX - 5);
+    ck_assert_uint_eq(r.service.shares[SHARE_SWEEP], 0);
 }
 END_TEST
 
@@ -1208,9 +1263,11 @@ Suite *suite_round(void) {
     tcase_add_test(t, they_are_let_in_as_others_leave);
     tcase_add_test(t, nothing_is_done_for_who_left_while_waiting);
     tcase_add_test(t, bodies_are_not_read_above_the_limits);
+    tcase_add_test(t, bodies_are_read_when_it_is_their_turn);
     tcase_add_test(t, unsent_commands_are_a_limit);
     tcase_add_test(t, unsent_answers_are_a_limit);
     tcase_add_test(t, share_goes_from_one_to_the_next);
+    tcase_add_test(t, who_waits_to_walk_keeps_nobody_from_redis);
     tcase_add_test(t, share_of_a_connection_that_ends_is_free_again);
     t = add_case(s, "passing");
     tcase_add_test(t, idle_connections_can_be_passed_on);

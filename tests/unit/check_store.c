@@ -1557,6 +1557,32 @@ START_TEST(replica_is_left_when_nothing_is_asked) {
 }
 END_TEST
 
+START_TEST(replica_is_left_though_there_is_always_something_asked) {
+    connect_to_redis();
+    pass(200);
+    ask_and_flush(0, "a");
+    ask_and_flush(1, "b");
+    ck_assert_str_eq(fake_redis_commands(&redis), "GET a\nGET b\n");
+    redis_says("-READONLY You can't write against a read only replica.\r\n");
+    check_done(0);
+    ask_and_flush(2, "c");
+    turn();
+    redis_says("+B\r\n");
+    check_answered(1, "B");
+    turn();
+    check_dropped();
+    turn();
+    ck_assert(fake_redis_accept(&redis));
+    turn();
+    redis_says(WELCOME);
+    (void)fake_redis_commands(&redis);
+    turn();
+    ck_assert_str_eq(fake_redis_commands(&redis), "GET c\n");
+    redis_says("+C\r\n");
+    check_answered(2, "C");
+}
+END_TEST
+
 /* --- the breaker ----------------------------------------------------------------------------- */
 
 /* Another worker could not connect: who has a connection goes on. When Redis stopped answering,
@@ -1778,6 +1804,7 @@ Suite *suite_store(void) {
     t = add_case(s, "errors");
     tcase_add_test(t, error_reply_belongs_to_its_own_call);
     tcase_add_test(t, replica_is_left_when_nothing_is_asked);
+    tcase_add_test(t, replica_is_left_though_there_is_always_something_asked);
     tcase_add_loop_test(t, primary_that_takes_no_writes_is_not_left, 0, 2);
     t = add_case(s, "breaker");
     tcase_add_test(t, breaker_of_the_others_is_heeded);

@@ -70,15 +70,26 @@ static enum step wait_finish(struct request *r) {
     return STEP_ANSWER;
 }
 
+static enum step claim_and_ask(struct request *r, enum share share) {
+    return request_claim(r, share) ? ask(r, key_slice(&r->key)) : STEP_HOLD;
+}
+
 static enum step share_plan(struct request *r) {
     echo_plans++;
-    return request_claim(r, SHARE_LARGE) ? ask(r, key_slice(&r->key)) : STEP_HOLD;
+    return claim_and_ask(r, SHARE_LARGE);
 }
 
 static enum step share_finish(struct request *r) {
-    if (r->share == SHARE_LARGE)
-        return wait_finish(r);
-    return request_claim(r, SHARE_LARGE) ? ask(r, key_slice(&r->key)) : STEP_HOLD;
+    return r->share == SHARE_LARGE ? wait_finish(r) : claim_and_ask(r, SHARE_LARGE);
+}
+
+static enum step walk_plan(struct request *r) {
+    echo_plans++;
+    return claim_and_ask(r, SHARE_SWEEP);
+}
+
+static enum step walk_finish(struct request *r) {
+    return r->share == SHARE_SWEEP ? wait_finish(r) : claim_and_ask(r, SHARE_SWEEP);
 }
 
 static enum step again_finish(struct request *r) {
@@ -98,6 +109,8 @@ static const struct route rows[] = {
     {"wait_put", METHOD_PUT, "/wait/{key}", SLICE_INIT("/wait/"), true, wait_plan, wait_finish, "",
      false},
     {"share", METHOD_GET, "/large/{key}", SLICE_INIT("/large/"), true, share_plan, share_finish, "",
+     false},
+    {"walk", METHOD_GET, "/walk/{key}", SLICE_INIT("/walk/"), true, walk_plan, walk_finish, "",
      false},
     {"again", METHOD_GET, "/again/{key}", SLICE_INIT("/again/"), true, wait_plan, again_finish, "",
      false},

@@ -12,6 +12,7 @@
  * GET, PUT /wait/{key} asks Redis "GET <key>", answers what it said; 404 for nil, 503 if it failed
  * GET /again/{key}     the same twice in a row: "GET <key>", then "GET again"
  * GET /large/{key}     as /wait, with SHARE_LARGE
+ * GET /walk/{key}      as /wait, with SHARE_SWEEP
  */
 extern const struct route_table echo_routes;
 
