@@ -178,8 +178,10 @@ static void take_items(struct request *r, struct batch *batch, struct op_context
 
 /* --- the route ------------------------------------------------------------------------------- */
 
-enum step batch_plan(struct request *r) {
+static enum step begin(struct request *r) {
     struct envelope_fault fault;
+    if (!request_claim(r, SHARE_BATCH))
+        return STEP_HOLD;
     struct batch *batch = arena_take(&r->arena, sizeof(*batch));
     if (batch == NULL)
         return problem(r, E_OUT_OF_MEMORY, NULL);
@@ -191,8 +193,14 @@ enum step batch_plan(struct request *r) {
     return ask(r, batch);
 }
 
+enum step batch_plan(struct request *r) {
+    return begin(r);
+}
+
 enum step batch_finish(struct request *r) {
     struct batch *batch = r->job;
+    if (batch == NULL)
+        return begin(r);
     struct op_context context = single_context(r);
     if (batch->blocked) {
         batch->blocked = false;

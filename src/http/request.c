@@ -10,27 +10,29 @@ void request_init(struct request *r, struct service *service) {
     key_set_prefix(&r->key, slice_of(service->config->key_prefix));
 }
 
-static const uint8_t shares[SHARES] = {[SHARE_LARGE] = 1, [SHARE_SWEEP] = 4, [SHARE_LIST] = 8};
+static const uint8_t shares[SHARES] = {
+    [SHARE_BATCH] = 16, [SHARE_LARGE] = 1, [SHARE_SWEEP] = 4, [SHARE_LIST] = 8};
 
 bool request_may_claim(const struct service *service, enum share share) {
     return share == SHARE_REDIS ? !service->busy : service->shares[share] < shares[share];
 }
 
 bool request_claim(struct request *r, enum share share) {
-    if (r->share == share)
+    if (request_has(r, share))
         return true;
     r->awaits = share;
     if (!request_may_claim(r->service, share))
         return false;
     r->service->shares[share]++;
-    r->share = share;
+    r->shares = (uint8_t)(r->shares | 1U << share);
     return true;
 }
 
 static void give_back(struct request *r) {
-    if (r->share != SHARE_NONE)
-        r->service->shares[r->share]--;
-    r->share = SHARE_NONE;
+    for (enum share share = SHARE_REDIS; r->shares != 0 && share < SHARES; share++)
+        if (request_has(r, share))
+            r->service->shares[share]--;
+    r->shares = 0;
 }
 
 void request_fini(struct request *r) {

@@ -23,6 +23,7 @@
 enum share {
     SHARE_NONE,
     SHARE_REDIS, /* Redis has enough to do: whatever needs it waits, before it is planned */
+    SHARE_BATCH, /* many operations, each with a value of some KB while it is under way */
     SHARE_LARGE, /* the values of a batch that are large: up to 32 MiB, and the answer made of them
                   */
     SHARE_SWEEP, /* a walk through all names in Redis */
@@ -73,7 +74,7 @@ struct request {
     bool body_too_large; /* it was read to its end and thrown away */
     bool peer_gone;      /* nobody will read the answer: long work may stop */
     bool planned;        /* its plan has run */
-    enum share share;    /* what it has, until the answer is sent */
+    uint8_t shares;      /* what it has, until the answer is sent: a bit each */
     enum share awaits;   /* with STEP_HOLD: what it waits for */
 
     struct key key;     /* when route->takes_key */
@@ -121,6 +122,10 @@ enum step request_continue(struct request *r);
 /* Whether the request now has the share, or had it already: it keeps it until its answer is sent.
  * False: to return STEP_HOLD for it, or to go on without. */
 bool request_claim(struct request *r, enum share share);
+
+static inline bool request_has(const struct request *r, enum share share) {
+    return (r->shares & 1U << share) != 0;
+}
 
 /* Whether request_claim would give it. */
 bool request_may_claim(const struct service *service, enum share share);

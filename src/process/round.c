@@ -194,14 +194,8 @@ static void watch_peer(struct round *r, struct conn *c) {
     (void)watched; /* otherwise it is done to its end, which asks again */
 }
 
-/* Whether a request that is held counts as in flight all the same: a batch that waits for large
- * values has many small ones. Others have nothing yet; there may be many of them, and those who
- * wait to walk wait long: they keep nobody else from Redis. */
-static bool is_loaded(const struct request *request) {
-    return request->awaits == SHARE_LARGE;
-}
-
-/* What its handler left of a request, which is not counted in r->in_flight. */
+/* What its handler left of a request. Who is held doesn't count as in flight, and so keeps nobody
+ * from Redis: the wait for a share may be long. */
 static void after_step(struct round *r, struct conn *c, enum step step) {
     if (step == STEP_ANSWER) {
         answer(r, c);
@@ -212,8 +206,7 @@ static void after_step(struct round *r, struct conn *c, enum step step) {
         push(r, &r->turns[turns_seat(c->request.op.name)], c);
         return;
     }
-    if (step == STEP_WAIT || is_loaded(&c->request))
-        r->in_flight++;
+    r->in_flight += step == STEP_WAIT;
     if (step == STEP_HOLD)
         push(r, &r->held[c->request.awaits], c);
 }
@@ -293,8 +286,6 @@ static void resume(struct round *r, struct conn *c) {
         read_and_take(r, c);
         return;
     }
-    if (is_loaded(&c->request))
-        r->in_flight--;
     (void)go_on(r, c);
 }
 

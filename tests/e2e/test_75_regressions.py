@@ -672,6 +672,28 @@ def test_giant_batches_take_turns(new_redis: NewRedis, new_larder: NewLarder) ->
     check_peak(larder)
 
 
+def test_a_crowd_of_batches_holds_up_nobody(new_redis: NewRedis, new_larder: NewLarder) -> None:
+    """Batches that waited for their turn to bring large values counted as in flight: 128 of them kept
+    everybody else from Redis, for 9 seconds where each had 30 MB."""
+    larder = new_larder(new_redis(), workers=1, redis_timeout=5000).start()
+    larder.fastcgi("PUT", "/cache/large", b'{"value":"' + b"x" * 1_000_000 + b'"}')
+    operations = [{"method": "GET", "key": "large"}] * 4
+    data = fcgi.request_bytes("POST", "/batch", json.dumps({"operations": operations}).encode())
+    peers = [larder.connect(60) for _ in range(200)]
+    with ThreadPoolExecutor(len(peers)) as pool:
+        for peer in peers:
+            peer.send(data)
+        answers = [pool.submit(peer.read_response) for peer in peers]
+        eventually(lambda: any(answer.done() for answer in answers), what="the first one")
+        assert larder.fastcgi("GET", "/cache/none").status == 404
+        ahead = sum(answer.done() for answer in answers)
+    print(f"{ahead} batches were answered first")
+    assert [answer.result().status for answer in answers] == [200] * len(peers)
+    for peer in peers:
+        peer.close()
+    assert ahead < 40
+
+
 def test_changes_of_one_entry_do_not_ask_in_vain(new_redis: NewRedis,
                                                  new_larder: NewLarder) -> None:
     """Whoever waited for its turn to change an entry asked Redis for a PING each time round: 600 at

@@ -526,6 +526,25 @@ static size_t count_lines(const char *text) {
     return n;
 }
 
+/* Each holds some memory: so many go at once, and the next one begins when one of them has ended.
+ */
+START_TEST(so_many_batches_go_at_once) {
+    unsigned most = 0;
+    while (request_may_claim(&rig.service, SHARE_BATCH) && most < 1000)
+        rig.service.shares[SHARE_BATCH] = (uint8_t)++most;
+    ck_assert_uint_lt(most, 100);
+    ck_assert_int_eq(start("{\"operations\":[{\"method\":\"GET\",\"key\":\"a\"}]}"), STEP_HOLD);
+    ck_assert_int_eq(rig.request.awaits, SHARE_BATCH);
+    ck_assert_str_eq(rig_commands(&rig), "");
+    rig.service.shares[SHARE_BATCH]--;
+    ck_assert_int_eq(request_continue(&rig.request), STEP_WAIT);
+    ck_assert_uint_eq(count_lines(rig_commands(&rig)), 2);
+    ck_assert_int_eq(talk_reply(&rig, "_\n:-2"), STEP_ANSWER);
+    request_reset(&rig.request);
+    ck_assert(request_may_claim(&rig.service, SHARE_BATCH));
+}
+END_TEST
+
 START_TEST(long_batches_go_in_rounds) {
     enum { ITEMS = 1100, AT_ONCE = 1024 };
     struct buf body = {0};
@@ -598,6 +617,7 @@ Suite *suite_batch(void) {
     tcase_add_test(t, values_of_an_earlier_round_are_still_theirs);
     tcase_add_test(t, large_values_come_a_few_at_a_time_up_to_a_limit);
     tcase_add_test(t, values_are_limited_together);
+    tcase_add_test(t, so_many_batches_go_at_once);
     tcase_add_test(t, long_batches_go_in_rounds);
     return s;
 }

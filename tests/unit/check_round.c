@@ -1053,7 +1053,7 @@ START_TEST(share_goes_from_one_to_the_next) {
     request(3, "GET", "/wait/b");
     (void)turn();
     ck_assert_str_eq(rig_commands(&rig), "GET a\nGET b\n");
-    ck_assert_uint_eq(r.in_flight, 4);
+    ck_assert_uint_eq(r.in_flight, 2);
     ck_assert(!round_has_work(&r));
     /* The next one leaves, and does not hold up the one after it. */
     web_peer_hang_up(&peers[1]);

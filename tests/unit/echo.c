@@ -80,7 +80,7 @@ static enum step share_plan(struct request *r) {
 }
 
 static enum step share_finish(struct request *r) {
-    return r->share == SHARE_LARGE ? wait_finish(r) : claim_and_ask(r, SHARE_LARGE);
+    return request_has(r, SHARE_LARGE) ? wait_finish(r) : claim_and_ask(r, SHARE_LARGE);
 }
 
 static enum step walk_plan(struct request *r) {
@@ -89,7 +89,7 @@ static enum step walk_plan(struct request *r) {
 }
 
 static enum step walk_finish(struct request *r) {
-    return r->share == SHARE_SWEEP ? wait_finish(r) : claim_and_ask(r, SHARE_SWEEP);
+    return request_has(r, SHARE_SWEEP) ? wait_finish(r) : claim_and_ask(r, SHARE_SWEEP);
 }
 
 static enum step again_finish(struct request *r) {
