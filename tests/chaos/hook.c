@@ -8,7 +8,7 @@
  *     clock   nanoseconds by which the wall clock is wrong
  *     malloc  the allocation after so many others fails, once
  */
-#define _GNU_SOURCE
+#define _GNU_SOURCE /* NOLINT(bugprone-reserved-identifier,cert-dcl37-c,cert-dcl51-cpp) */
 #include <dlfcn.h>
 #include <errno.h>
 #include <fcntl.h>
@@ -43,9 +43,10 @@ __attribute__((constructor)) static void open_hook(void) {
     int fd = path != NULL ? open(path, O_RDWR | O_CLOEXEC) : -1;
     if (fd < 0)
         return;
-    void *map = mmap(NULL, sizeof(*hook), PROT_READ | PROT_WRITE, MAP_SHARED, fd, 0);
+    hook = mmap(NULL, sizeof(*hook), PROT_READ | PROT_WRITE, MAP_SHARED, fd, 0);
     (void)close(fd);
-    hook = map != MAP_FAILED ? map : NULL;
+    if (hook == MAP_FAILED)
+        hook = NULL;
 }
 
 static void act(int32_t what) {
@@ -108,9 +109,12 @@ hash128 XXH3_128bits_withSeed(const void *data, size_t n, uint64_t seed) {
 
 /* --- memory ---------------------------------------------------------------------------------- */
 
+/* The C library's own names. NOLINTBEGIN(bugprone-reserved-identifier,cert-dcl37-c,cert-dcl51-cpp)
+ */
 void *__libc_malloc(size_t n);
 void *__libc_calloc(size_t items, size_t n);
 void *__libc_realloc(void *block, size_t n);
+/* NOLINTEND(bugprone-reserved-identifier,cert-dcl37-c,cert-dcl51-cpp) */
 
 static bool refuse(void) {
     if (hook == NULL || !is_worker || atomic_load(&hook->malloc_after) < 0)

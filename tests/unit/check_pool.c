@@ -70,7 +70,7 @@ START_TEST(a_successor_that_served_resets) {
     add_worker(2, master.backoff_until, 1);
     ck_assert_int_eq(die_early(), FIRST_MS);
     /* It is no successor of the one that died now. */
-    ck_assert_int_eq(die_early(), 2 * FIRST_MS);
+    ck_assert_int_eq(die_early(), INT64_C(2) * FIRST_MS);
 }
 END_TEST
 
@@ -80,7 +80,7 @@ START_TEST(others_do_not) {
     add_worker(2, master.backoff_until, 0); /* has served nobody */
     add_worker(3, master.backoff_until, 1); /* has gone */
     master.children.slots[3].state = CHILD_LEAVING;
-    ck_assert_int_eq(die_early(), 2 * FIRST_MS);
+    ck_assert_int_eq(die_early(), INT64_C(2) * FIRST_MS);
 }
 END_TEST
 
