@@ -310,6 +310,18 @@ START_TEST(whole_write_of_a_peer_that_left_is_not) {
 }
 END_TEST
 
+/* The event that tells of it may be older than the peer's leaving, if this process stood still. */
+START_TEST(after_a_standstill_the_peer_is_looked_for) {
+    enum step step;
+    web_peer_request(&peer, &put);
+    web_peer_hang_up(&peer);
+    ck_assert_int_eq(read_more(), OK);
+    conn->watch = WATCH_READ;
+    rig.service.late = _i == 1;
+    ck_assert_int_eq(conn_start(conn, &step), _i == 1 ? E_CLOSED : OK);
+}
+END_TEST
+
 START_TEST(nonsense_is_told) {
     static const struct slice nonsense[] = {
         SLICE_INIT("GET / HTTP/1.1\r\n\r\n"),
@@ -387,6 +399,7 @@ Suite *suite_conn(void) {
     tcase_add_loop_test(t, end_of_the_peer_is_told, 0, 20);
     tcase_add_test(t, whole_read_of_a_peer_that_left_is_still_taken);
     tcase_add_test(t, whole_write_of_a_peer_that_left_is_not);
+    tcase_add_loop_test(t, after_a_standstill_the_peer_is_looked_for, 0, 2);
     tcase_add_loop_test(t, nonsense_is_told, 0, 5);
     tcase_add_test(t, answer_waits_for_a_peer_that_does_not_read);
     tcase_add_test(t, descriptor_is_closed_with_the_connection);
