@@ -6,6 +6,7 @@
 #   TARGET="key json" only these
 #   JOBS=2            at a time; default 2, or 1 on one core
 #   COVERAGE=1        tells how many lines of its files each target reaches
+#   SEED=1            the same tries as another run with this seed, from the same corpus
 #   KEEP=1            writes what was found to reach new code to tests/fuzz/corpus/
 #
 # What was reached is kept in build-fuzz/corpus/, and a later run starts from there.
@@ -65,6 +66,7 @@ fuzz() {
     mapfile -t folders < <(inputs "$target")
     arguments=(-max_total_time="$TIME" -max_len="${LONGEST[$target]}" -timeout=20
         -rss_limit_mb=2048 -print_final_stats=1 -artifact_prefix="$DIR/findings/$target/")
+    [ -z "${SEED:-}" ] || arguments+=(-seed="$SEED")
     [ ! -e "$FUZZ/seeds/$target.dict" ] || arguments+=(-dict="$FUZZ/seeds/$target.dict")
     "$BIN/$target" "${arguments[@]}" "${folders[@]}" >"$RUN/fuzz-$target.log" 2>&1 </dev/null
 }

@@ -320,7 +320,7 @@ void fuzz_conn(struct slice input) {
     }
     open_peer(&peers[0], parts[0]);
     serve(0, 1, step);
-    if (parts[1].n > 0) {
+    if (parts[1].n > 0 || parts[2].n > 0) {
         open_peer(&peers[1], parts[1]);
         open_peer(&peers[2], parts[2]);
         serve(1, 2, step);
