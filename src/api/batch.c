@@ -178,7 +178,7 @@ static void take_items(struct request *r, struct batch *batch, struct op_context
 
 /* --- the route ------------------------------------------------------------------------------- */
 
-static enum step begin(struct request *r) {
+enum step batch_plan(struct request *r) {
     struct envelope_fault fault;
     if (!request_claim(r, SHARE_BATCH))
         return STEP_HOLD;
@@ -193,14 +193,10 @@ static enum step begin(struct request *r) {
     return ask(r, batch);
 }
 
-enum step batch_plan(struct request *r) {
-    return begin(r);
-}
-
 enum step batch_finish(struct request *r) {
     struct batch *batch = r->job;
     if (batch == NULL)
-        return begin(r);
+        return batch_plan(r);
     struct op_context context = single_context(r);
     if (batch->blocked) {
         batch->blocked = false;

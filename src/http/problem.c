@@ -55,14 +55,9 @@ static enum step write_problem(struct request *r, enum error e, const char *deta
     return STEP_ANSWER;
 }
 
-static bool writes(const struct request *r) {
-    return r->method == METHOD_PUT || r->method == METHOD_DELETE || r->method == METHOD_PATCH ||
-           r->method == METHOD_POST;
-}
-
 enum step problem(struct request *r, enum error e, const char *detail) {
     /* What is refused before or instead of a command to Redis was not done. */
-    bool refused_write = writes(r) && error_info(e)->status >= 503;
+    bool refused_write = method_writes(r->method) && error_info(e)->status >= 503;
     return write_problem(r, e, detail, refused_write ? OUTCOME_NOT_APPLIED : OUTCOME_NONE);
 }
 
@@ -85,14 +80,14 @@ void problem_add(struct request *r, const char *name, const char *text) {
 
 enum step problem_call_failed(struct request *r) {
     enum outcome outcome = OUTCOME_NONE;
-    if (writes(r))
+    if (method_writes(r->method))
         outcome = r->call.outcome_known ? OUTCOME_NOT_APPLIED : OUTCOME_UNKNOWN;
     return write_problem(r, r->call.error, NULL, outcome);
 }
 
 enum step problem_outcome(struct request *r, enum error e, bool maybe_written) {
     enum outcome outcome = OUTCOME_NONE;
-    if (writes(r) && error_info(e)->status >= 503)
+    if (method_writes(r->method) && error_info(e)->status >= 503)
         outcome = maybe_written ? OUTCOME_UNKNOWN : OUTCOME_NOT_APPLIED;
     return write_problem(r, e, NULL, outcome);
 }
@@ -106,5 +101,6 @@ enum step problem_reply(struct request *r, const struct reply *reply) {
      * happened. */
     if (senseless)
         store_distrust(r->service->store, r->service->now);
-    return write_problem(r, E_BACKEND_ERROR, NULL, writes(r) ? OUTCOME_UNKNOWN : OUTCOME_NONE);
+    return write_problem(r, E_BACKEND_ERROR, NULL,
+                         method_writes(r->method) ? OUTCOME_UNKNOWN : OUTCOME_NONE);
 }

@@ -22,6 +22,11 @@ enum method method_parse(struct slice text) {
     return METHOD_OTHER;
 }
 
+bool method_writes(enum method method) {
+    return method == METHOD_PUT || method == METHOD_DELETE || method == METHOD_PATCH ||
+           method == METHOD_POST;
+}
+
 struct slice method_name(enum method method) {
     for (size_t i = 0; i < METHOD_NAMES; i++)
         if (methods[i].method == method)

@@ -64,6 +64,9 @@ void route_put_allow(const struct route_table *table, struct slice path, struct 
 
 enum method method_parse(struct slice text);
 
+/* Whether a request of that method may change something. */
+bool method_writes(enum method method);
+
 /* Its name; the empty slice for METHOD_OTHER. */
 struct slice method_name(enum method method);
 

@@ -100,14 +100,13 @@ enum error conn_peek(struct conn *c, size_t body_max, int64_t now) {
 /* Of a connection that epoll watches, the round knows, unless this process stood still with the
  * event in its hands. One that lighttpd opens for one request is read before it is watched, and may
  * have waited to be accepted for longer than lighttpd did. */
-static bool is_left_by_peer(const struct conn *c) {
-    struct pollfd p = {.fd = c->fd};
-    bool is_told = c->watch != WATCH_NOT && !c->request.service->late;
-    return !is_told && poll(&p, 1, 0) == 1 && (p.revents & POLLHUP) != 0;
+static bool knows_of_peer(const struct conn *c) {
+    return c->watch != WATCH_NOT && !c->request.service->late;
 }
 
-static bool only_reads(struct slice method) {
-    return slice_eq(method, SLICE("GET")) || slice_eq(method, SLICE("HEAD"));
+static bool is_left_by_peer(const struct conn *c) {
+    struct pollfd p = {.fd = c->fd};
+    return poll(&p, 1, 0) == 1 && (p.revents & POLLHUP) != 0;
 }
 
 enum error conn_start(struct conn *c, enum step *step) {
@@ -119,7 +118,7 @@ enum error conn_start(struct conn *c, enum step *step) {
                         &params, &c->params, &c->body);
     if (e != OK)
         return e;
-    if (!only_reads(params.method) && is_left_by_peer(c))
+    if (!knows_of_peer(c) && method_writes(method_parse(params.method)) && is_left_by_peer(c))
         return E_CLOSED;
     if (f->nul_in_params || f->too_many_params)
         params.error = E_MALFORMED_REQUEST;

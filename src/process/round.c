@@ -243,7 +243,7 @@ static void take(struct round *r, struct conn *c) {
         return;
     }
     r->one_shot_at = c->framer.keep ? 0 : r->service.now;
-    r->writes |= c->request.method != METHOD_GET;
+    r->writes |= method_writes(c->request.method);
     if (step == STEP_HOLD)
         watch_peer(r, c);
     after_step(r, c, step);

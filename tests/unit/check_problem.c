@@ -199,18 +199,19 @@ END_TEST
 
 /* --- the outcome of a write ------------------------------------------------------------------ */
 
-static const enum method methods[] = {METHOD_GET,    METHOD_HEAD,    METHOD_PUT,
-                                      METHOD_DELETE, METHOD_OPTIONS, METHOD_OTHER};
+static const enum method methods[] = {METHOD_GET,   METHOD_HEAD, METHOD_PUT,     METHOD_DELETE,
+                                      METHOD_PATCH, METHOD_POST, METHOD_OPTIONS, METHOD_OTHER};
 
-static bool method_writes(enum method method) {
-    return method == METHOD_PUT || method == METHOD_DELETE;
+static bool changes_something(enum method method) {
+    return method != METHOD_GET && method != METHOD_HEAD && method != METHOD_OPTIONS &&
+           method != METHOD_OTHER;
 }
 
 /* What is refused before a command was sent was not done. */
 START_TEST(refused_write_was_not_applied) {
     for (size_t i = 0; i < COUNT_OF(methods); i++)
         for (enum error e = 1; e < ERROR_COUNT; e++) {
-            bool outcome = method_writes(methods[i]) && error_info(e)->status >= 503;
+            bool outcome = changes_something(methods[i]) && error_info(e)->status >= 503;
             r->method = methods[i];
             read_document(problem(r, e, NULL));
             check_outcome(outcome ? "not-applied" : NULL);
@@ -242,7 +243,7 @@ START_TEST(failed_call_says_what_is_known) {
                 ck_assert_int_eq(r->response.status, 503);
                 ck_assert(member_is("detail", error_info(errors[k])->detail));
                 ck_assert(has_field("Retry-After", "1"));
-                if (!method_writes(methods[i]))
+                if (!changes_something(methods[i]))
                     check_outcome(NULL);
                 else
                     check_outcome(known != 0 ? "not-applied" : "unknown");
