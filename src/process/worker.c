@@ -20,7 +20,8 @@
 enum {
     EVENTS = 128,
     TICK_MS = 100,
-    STANDSTILL_MS = 1000,
+    STANDSTILL_MS = 250, /* longer than a tick by what a busy machine takes */
+    LATE_MS = 1000,
     OFFER_AGAIN_MS = 5,
     RECYCLE_JITTER = 10 /* percent */
 };
@@ -298,7 +299,7 @@ static void set_phase(const struct worker *w, enum worker_phase phase) {
  * the kernel stops a process when it has told of them already. */
 static void note_standstill(struct worker *w, int64_t now) {
     if (now - w->round.service.now >= STANDSTILL_MS * NS_PER_MS)
-        w->late_until = now + STANDSTILL_MS * NS_PER_MS;
+        w->late_until = now + LATE_MS * NS_PER_MS;
     w->round.service.late = now < w->late_until;
 }
 

@@ -36,6 +36,11 @@ VALGRIND = os.environ.get("LARDER_VALGRIND") == "1"
 PATH = os.environ.get("PATH", "") + ":/usr/local/sbin:/usr/sbin:/sbin:/usr/bin:/bin"
 
 
+# What is given back to malloc goes back to the system, so that what is resident is what is in use:
+# otherwise it moves by a MB or two, which hides what grows slowly.
+EXACT_MALLOC = {"MALLOC_TOP_PAD_": "0", "MALLOC_TRIM_THRESHOLD_": "4096"}
+
+
 def built_with_sanitizer() -> bool:
     """Whether larderd carries ASan or UBSan, which make it several times slower."""
     data = LARDERD.read_bytes()
@@ -86,6 +91,13 @@ def children(pid: int) -> list[int]:
             if fields and int(fields[1]) == pid and fields[0] not in "ZX":
                 found.append(int(entry))
     return sorted(found)
+
+
+def pause(pid: int) -> None:
+    """Stops a process, and waits until it stands still: the signal alone leaves it a moment, in
+    which it may still take what comes."""
+    os.kill(pid, signal.SIGSTOP)
+    eventually(lambda: stat_fields(pid)[:1] == ["T"], what=f"process {pid} is stopped")
 
 
 def cpu_seconds(pid: int) -> float:

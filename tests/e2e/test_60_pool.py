@@ -14,8 +14,9 @@ import pytest
 
 import fcgi
 from checks import check_envelope
-from harness import (FRONTS, SANITIZED, SLOW, VALGRIND, Larder, Redis, Stack, alive, cpu_seconds,
-                     eventually, limit_descriptors, open_descriptors, resident_kib, stat_fields)
+from harness import (EXACT_MALLOC, FRONTS, SANITIZED, SLOW, VALGRIND, Larder, Redis, Stack, alive,
+                     cpu_seconds, eventually, limit_descriptors, open_descriptors, pause,
+                     resident_kib, stat_fields)
 from load import Load
 from proxy import Link, Relay
 
@@ -247,7 +248,7 @@ def test_stopped_worker_is_replaced(own: Own, front: str) -> None:
     """A worker that shows no sign of life is killed and replaced; others serve on (T5)."""
     stack = own(front, watchdog_timeout=1000)
     victim = stack.larder.workers()[0]
-    os.kill(victim, signal.SIGSTOP)
+    pause(victim)
     begun = time.monotonic()
     eventually(lambda: whole_again(stack.larder, (victim,)), 10, "watchdog")
     taken = time.monotonic() - begun
@@ -642,7 +643,7 @@ def test_stop_with_a_stuck_worker(new_redis: NewRedis, new_larder: NewLarder) ->
     """A worker that doesn't leave is killed after drain_timeout; the end is still a good one."""
     larder = new_larder(new_redis(), drain_timeout=500).start()
     family = larder.workers()
-    os.kill(family[0], signal.SIGSTOP)
+    pause(family[0])
     begun = time.monotonic()
     larder.signal(signal.SIGTERM)
     larder.check_ended(larder.wait(6), family)
@@ -690,7 +691,7 @@ def test_start_and_stop_many_times(new_redis: NewRedis, new_larder: NewLarder) -
 @pytest.mark.serial
 def test_nothing_grows(own: Own) -> None:
     """After thousands of requests of all kinds memory and descriptors are where they were (T24)."""
-    stack = own("nginx", workers=1)
+    stack = own("nginx", workers=1, env=EXACT_MALLOC)
     worker = stack.larder.workers()[0]
 
     def work(count: int) -> None:

@@ -14,7 +14,8 @@ import pytest
 
 import prometheus
 import segment
-from harness import PATH, SLOW, Larder, Redis, Workspace, alive, children, eventually
+from harness import (PATH, SLOW, Larder, Redis, Workspace, alive, children, eventually,
+                     pause)
 
 NewRedis = Callable[..., Redis]
 NewLarder = Callable[..., Larder]
@@ -104,7 +105,7 @@ def test_pool_is_kept_up_after_damage(pattern: str, new_larder: NewLarder) -> No
         memory.fill(PATTERNS[pattern])
         os.kill(first, signal.SIGKILL)
         eventually(lambda: not alive(first) and len(larder.workers()) == 2, 10, "a new worker")
-        os.kill(second, signal.SIGSTOP)
+        pause(second)
         # Its heartbeat is far ahead, or was never.
         memory.fill(PATTERNS[pattern])
         eventually(lambda: not alive(second), 10, "the one that hangs is killed")

@@ -17,7 +17,7 @@ import pytest
 
 import fcgi
 from checks import check_envelope, check_json, check_problem, value_text
-from harness import SANITIZED, Larder, Redis, Stack, cpu_seconds, eventually
+from harness import SANITIZED, Larder, Redis, Stack, cpu_seconds, eventually, pause
 from proxy import Link, Relay
 
 NewRedis = Callable[..., Redis]
@@ -182,7 +182,7 @@ def test_what_was_not_sent_waits_for_the_next_connection(new_redis: NewRedis,
     worker = larder.workers()[0]
     for i in range(20):
         with larder.connect() as connection:
-            os.kill(worker, signal.SIGSTOP)
+            pause(worker)
             redis.ask("CLIENT", "KILL", "TYPE", "normal", "SKIPME", "yes")
             connection.send(fcgi.request_bytes("PUT", f"/cache/{i}", b'{"value":1}'))
             os.kill(worker, signal.SIGCONT)
@@ -736,7 +736,7 @@ def test_a_machine_that_stood_still_kills_nobody(new_redis: NewRedis,
     larder = new_larder(new_redis(), watchdog_timeout=1000).start()
     family = larder.workers()
     for pid in (*family, larder.pid):
-        os.kill(pid, signal.SIGSTOP)
+        pause(pid)
     time.sleep(2)
     for pid in (larder.pid, *family):
         os.kill(pid, signal.SIGCONT)
@@ -807,7 +807,7 @@ def test_an_abandoned_write_is_not_done_later(new_redis: NewRedis, new_larder: N
         rows = connection.request("GET", "/stats", keep=True).json()["workers"]
         theirs = next(row["pid"] for row in rows if row["in_flight"] > 0)
         before = larder.stats()["requests"]["total"]
-        os.kill(theirs, signal.SIGSTOP)
+        pause(theirs)
         try:
             connection.send(fcgi.request_bytes("PUT", "/cache/a", b'{"value":"old"}', keep=True))
             connection.close()
@@ -828,7 +828,7 @@ def test_a_write_in_the_queue_is_not_done_for_nobody(new_redis: NewRedis, new_la
     redis = new_redis()
     larder = new_larder(redis, workers=1).start(ready=True)
     worker = larder.workers()[0]
-    os.kill(worker, signal.SIGSTOP)
+    pause(worker)
     try:
         with larder.connect() as connection:
             connection.send(fcgi.request_bytes("PUT", "/cache/a", b'{"value":"old"}', keep=keep))

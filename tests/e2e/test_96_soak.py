@@ -12,9 +12,9 @@ import pytest
 sys.path[:0] = [str(Path(__file__).resolve().parents[1] / name) for name in ("soak", "chaos")]
 
 from company import Vandals  # noqa: E402
-from course import EXACT_MALLOC, settle  # noqa: E402
+from course import settle  # noqa: E402
 from growth import fit, thin  # noqa: E402
-from harness import Stack, Workspace, eventually  # noqa: E402
+from harness import EXACT_MALLOC, Stack, Workspace, eventually  # noqa: E402
 from samples import Samples, own_kib  # noqa: E402
 from verify import Verify  # noqa: E402
 

@@ -7,7 +7,8 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 
 from company import Companion, Users, Vandals
-from harness import FRONTS, SLOW, Front, Larder, Redis, Workspace, eventually, open_descriptors
+from harness import (EXACT_MALLOC, FRONTS, SLOW, Front, Larder, Redis, Workspace, eventually,
+                     open_descriptors)
 from samples import Samples
 from verify import Report, Verify
 
@@ -16,9 +17,6 @@ CONNECTIONS = {"nginx": 24, "lighttpd": 8}
 SHARES = {"nginx": 2 / 3, "lighttpd": 1 / 3}
 SAMPLES = 720
 WARM_REQUESTS = 400_000
-# What is given back to malloc goes back to the system, so that what is resident is what is in use:
-# otherwise it moves by a MB or two, which hides what grows slowly.
-EXACT_MALLOC = {"MALLOC_TOP_PAD_": "0", "MALLOC_TRIM_THRESHOLD_": "4096"}
 
 
 @dataclass(frozen=True)
