@@ -18,7 +18,7 @@
 
 /* Half of PIPE_BUF: poll calls a pipe writable when it has one page free, and two processes that
  * both saw that page must both fit into it without waiting. */
-enum { LINE_BYTES = 2048, ROLE_BYTES = 32, LOG_MODE = 0640 };
+enum { LINE_BYTES = 2048, ROLE_BYTES = 32, LOG_MODE = 0640, SAME_LINE_S = 60 };
 
 const char *const log_level_words[] = {
     [LOG_LEVEL_ERROR] = "error", [LOG_LEVEL_WARNING] = "warning", [LOG_LEVEL_INFO] = "info",
@@ -125,6 +125,13 @@ void log_set_role(const char *role) {
     sink.dropped = 0;
     sink.unsaid = 0;
     sink.torn = false;
+}
+
+bool log_is_due(int64_t *said, int64_t now) {
+    if (*said != 0 && now - *said < SAME_LINE_S * NS_PER_S)
+        return false;
+    *said = now;
+    return true;
 }
 
 uint64_t log_dropped(void) {

@@ -10,6 +10,7 @@
 #ifndef LARDER_BASE_LOG_H
 #define LARDER_BASE_LOG_H
 
+#include <stdbool.h>
 #include <stdint.h>
 
 #include "base/error.h"
@@ -39,6 +40,10 @@ void log_error(const char *format, ...) LARDER_PRINTF(1, 2);
 void log_warning(const char *format, ...) LARDER_PRINTF(1, 2);
 void log_info(const char *format, ...) LARDER_PRINTF(1, 2);
 void log_debug(const char *format, ...) LARDER_PRINTF(1, 2);
+
+/* The same thing over and over is one line a minute. Whether it is time to say it: `*said` is when
+ * it was said last (clock_monotonic; 0: never), and becomes `now` if so. */
+bool log_is_due(int64_t *said, int64_t now);
 
 /* Lines dropped by this process so far. */
 uint64_t log_dropped(void);

@@ -16,7 +16,6 @@ enum {
     PAUSE_MS = 100,
     LOOKED_AT = 1024,
     SPARE_DESCRIPTORS = 8, /* Redis, the log when it is reopened, a connection passed on */
-    SAY_EVERY_S = 60,
     /* A connection that stays is taken alone, so that they are spread. Those that end with their
      * request are requests: taken together, they share a turn and a write to Redis. */
     ACCEPT_ONE_SHOTS = 8,
@@ -46,19 +45,12 @@ void acceptor_limit(struct acceptor *a) {
     a->most = limit.rlim_cur > taken ? (uint32_t)(limit.rlim_cur - taken) : 1;
 }
 
-static bool may_say(int64_t *said, int64_t now) {
-    if (*said != 0 && now - *said < SAY_EVERY_S * NS_PER_S)
-        return false;
-    *said = now;
-    return true;
-}
-
 static bool is_full(const struct acceptor *a, const struct round *round) {
     return a->most != 0 && round->connections >= a->most;
 }
 
 static void say_full(struct acceptor *a, const struct round *round, int64_t now) {
-    if (may_say(&a->said_full, now))
+    if (log_is_due(&a->said_full, now))
         log_warning("%u connections are open, as many as the limit of descriptors allows; others "
                     "wait, raise it (ulimit -n, LimitNOFILE)",
                     round->connections);
@@ -147,7 +139,7 @@ static void turn_away(struct acceptor *a, struct round *round, int fd, uid_t uid
     int64_t now = round->service.now;
     stats_add(&round->service.row->counter[STAT_connections_refused], 1);
     (void)close(fd);
-    if (may_say(&a->said_away, now))
+    if (log_is_due(&a->said_away, now))
         log_warning("closed a connection of user %ld, whom listen_users doesn't name", (long)uid);
 }
 
@@ -170,7 +162,7 @@ static bool accept_one(struct acceptor *a, struct round *round, int64_t now) {
     if (take_one(a, round))
         return true;
     if (errno == EMFILE || errno == ENFILE || errno == ENOBUFS || errno == ENOMEM) {
-        if (may_say(&a->said_full, now))
+        if (log_is_due(&a->said_full, now))
             log_warning("cannot accept a connection: %m; waiting for others to close");
         a->pause_until = now + PAUSE_MS * NS_PER_MS;
     }

@@ -17,6 +17,7 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include "base/clock.h"
 #include "base/log.h"
 #include "support.h"
 
@@ -549,6 +550,17 @@ START_TEST(a_line_after_half_a_line_starts_on_its_own) {
 }
 END_TEST
 
+START_TEST(the_same_thing_is_due_once_a_minute) {
+    const int64_t begun = NS_PER_S;
+    int64_t said = 0;
+    ck_assert(log_is_due(&said, begun));
+    ck_assert(!log_is_due(&said, begun));
+    ck_assert(!log_is_due(&said, begun + 60 * NS_PER_S - 1));
+    ck_assert(log_is_due(&said, begun + 60 * NS_PER_S));
+    ck_assert(!log_is_due(&said, begun + 61 * NS_PER_S));
+}
+END_TEST
+
 START_TEST(a_child_counts_its_own_drops) {
     ck_assert_int_eq(log_open("/dev/full", LOG_LEVEL_INFO), OK);
     log_info("dropped");
@@ -585,6 +597,7 @@ Suite *suite_log(void) {
     tcase_add_test(lines, long_lines_end_in_dots_after_2048_bytes);
     tcase_add_loop_test(lines, a_cut_splits_no_character_and_no_escape, 0, 4);
     tcase_add_test(lines, percent_m_is_errno_and_errno_stays);
+    tcase_add_test(lines, the_same_thing_is_due_once_a_minute);
     suite_add_tcase(s, lines);
     TCase *files = tcase_create("files");
     tcase_add_checked_fixture(files, setup, teardown);
