@@ -27,7 +27,7 @@ enum {
     ROUND_BODY_SLACK = 8192,     /* what an envelope may add to max_value */
     /* For a request to become whole, and for an answer to move: a second, with the tick that looks.
      */
-    ROUND_PARTIAL_MS = 900,
+    ROUND_PARTIAL_MS = 850,
 };
 
 struct round {
