@@ -4,12 +4,16 @@ from __future__ import annotations
 
 import json
 import os
+import resource
 import selectors
 import signal
+import socket
+import subprocess
 import threading
 import time
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
 
@@ -17,7 +21,7 @@ import pytest
 
 import fcgi
 from checks import check_envelope, check_json, check_problem, value_text
-from harness import SANITIZED, Larder, Redis, Stack, cpu_seconds, eventually, pause
+from harness import SANITIZED, SRCDIR, Larder, Redis, Stack, cpu_seconds, eventually, pause
 from proxy import Link, Relay
 
 NewRedis = Callable[..., Redis]
@@ -873,3 +877,32 @@ def test_a_body_has_its_turn_among_many_reads(new_redis: NewRedis, new_larder: N
         for reader in readers:
             reader.close()
         relay.close()
+
+
+def is_taken(port: int) -> bool:
+    """What ./quickstart thinks of a port before it starts anything."""
+    script = f'source "{SRCDIR}/scripts/lib.sh"; if port_taken {port}; then echo taken; fi'
+    done = subprocess.run(["bash", "-euc", script], capture_output=True, text=True, check=True)
+    assert not done.stderr, done.stderr
+    return done.stdout == "taken\n"
+
+
+def test_a_port_is_looked_up_at_once_beside_many_connections() -> None:
+    """./quickstart said nothing for a minute on a machine with some thousand connections: bash's read
+    has the kernel start its table over for each line."""
+    before, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (max(before, min(hard, 4096)), hard))
+    with ExitStack() as stack:
+        stack.callback(resource.setrlimit, resource.RLIMIT_NOFILE, (before, hard))
+        listener = stack.enter_context(socket.create_server(("127.0.0.1", 0), backlog=1500))
+        for _ in range(1500):
+            stack.enter_context(socket.create_connection(listener.getsockname()))
+        ours = os.times()
+        assert is_taken(listener.getsockname()[1])
+        with socket.socket() as idle:
+            idle.bind(("127.0.0.1", 0))
+            assert not is_taken(idle.getsockname()[1]), "nobody listens there"
+        used = os.times()
+    seconds = used.children_user + used.children_system - ours.children_user - ours.children_system
+    print(f"two ports were looked up in {seconds:.2f} s of processor time")
+    assert seconds < 1
