@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import resource
 import selectors
 import signal
@@ -906,3 +907,32 @@ def test_a_port_is_looked_up_at_once_beside_many_connections() -> None:
     seconds = used.children_user + used.children_system - ours.children_user - ours.children_system
     print(f"two ports were looked up in {seconds:.2f} s of processor time")
     assert seconds < 1
+
+
+def test_a_reloads_workers_have_its_log(new_redis: NewRedis, new_larder: NewLarder,
+                                        tmp_path: Path) -> None:
+    """After a reload with another log_file or log_level the new workers went on with the old ones:
+    they were forked before the master changed its own."""
+    old, new, conf = tmp_path / "old.log", tmp_path / "new.log", tmp_path / "larder.conf"
+    redis = new_redis()
+    larder = new_larder(redis, config=conf)
+    conf.write_text(f"log_file = {old}\nlog_level = warning\n")
+    larder.start(ready=True)
+    assert " info: " not in old.read_text()
+    conf.write_text(f"log_file = {new}\nlog_level = info\n")
+    larder.signal(signal.SIGHUP)
+    eventually(lambda: new.exists() and "generation 2 serves" in new.read_text(), what="reloaded")
+    eventually(lambda: len(larder.workers()) == 2, what="the old workers have left")
+    before = old.read_text()
+    eventually(lambda: new.read_text().count("info: connected to Redis") == 2,
+               what=lambda: f"the workers' lines; there are: {new.read_text()}")
+    redis.ask("CLIENT", "KILL", "TYPE", "normal", "SKIPME", "yes")
+    eventually(lambda: len(re.findall(r"^\S+ worker .* connection was lost", new.read_text(),
+                                      re.M)) == 2, what="the new workers' warnings")
+    assert old.read_text() == before
+    # Rotated: nobody makes the old one anew.
+    old.unlink()
+    larder.signal(signal.SIGUSR1)
+    eventually(lambda: "the log was reopened" in new.read_text(), what="reopened")
+    larder.fastcgi("GET", "/cache/a")
+    assert not old.exists()
