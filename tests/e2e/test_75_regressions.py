@@ -754,7 +754,8 @@ def test_a_scripts_error_to_another_command_is_no_internal_one(new_redis: NewRed
     """NOSCRIPT, where no script was called, was 500 "Not complete yet"."""
     redis = new_redis()
     relay = Relay(redis.directory, redis.socket)
-    larder = new_larder(relay.path, workers=1).start(ready=True)
+    # Ready again is it while it connects, too: what is asked then has a connection's time.
+    larder = new_larder(relay.path, workers=1, redis_connect_timeout=5000).start(ready=True)
     spoiled = {b"SCAN", b"UNLINK"}
 
     def rule(link: Link, command: list[bytes], reply: bytes) -> bool:
