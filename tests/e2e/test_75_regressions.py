@@ -10,6 +10,7 @@ import selectors
 import signal
 import socket
 import subprocess
+import sys
 import threading
 import time
 from collections.abc import Callable
@@ -22,8 +23,13 @@ import pytest
 
 import fcgi
 from checks import check_envelope, check_json, check_problem, value_text
-from harness import SANITIZED, SRCDIR, Larder, Redis, Stack, cpu_seconds, eventually, pause
+from harness import (SANITIZED, SRCDIR, Larder, Redis, Stack, Workspace, cpu_seconds, eventually,
+                     pause)
 from proxy import Link, Relay
+
+sys.path.insert(0, str(SRCDIR / "tests" / "chaos"))
+
+from faults import Faults
 
 NewRedis = Callable[..., Redis]
 NewLarder = Callable[..., Larder]
@@ -846,14 +852,16 @@ def test_a_write_in_the_queue_is_not_done_for_nobody(new_redis: NewRedis, new_la
     assert redis.ask("GET", "a") == b'"new"'
 
 
-def test_a_body_has_its_turn_among_many_reads(new_redis: NewRedis, new_larder: NewLarder) -> None:
+def test_a_body_has_its_turn_among_many_reads(space: Workspace, new_redis: NewRedis,
+                                              new_larder: NewLarder) -> None:
     """More readers than may be in flight, each of whom asks again at once: a body, of which only
     the beginning had been read, waited for as long as there were any."""
-    redis = new_redis()
-    relay = Relay(redis.directory, redis.socket)
-    larder = new_larder(relay.path, workers=1, redis_timeout=5000).start(ready=True)
+    faults = Faults(space, new_redis().socket).start()
+    larder = new_larder(faults.path, workers=1, redis_timeout=20000).start(ready=True)
+    # So slow that even this client keeps all in use.
+    faults.set("delay", 100)
     ask = fcgi.request_bytes("GET", "/cache/a", keep=True)
-    readers = [larder.connect() for _ in range(700)]
+    readers: list[fcgi.Connection] = []
     selector = selectors.DefaultSelector()
     over = threading.Event()
 
@@ -863,22 +871,27 @@ def test_a_body_has_its_turn_among_many_reads(new_redis: NewRedis, new_larder: N
                 key.data.read_response()
                 key.data.send(ask)
 
-    crowd = threading.Thread(target=read_on)
-    try:
+    with ExitStack() as stack:
+        stack.callback(faults.abandon)
+        for _ in range(700):
+            # At once: who connects and says nothing is left after a second.
+            readers.append(stack.enter_context(larder.connect()))
+            readers[-1].send(ask)
         for reader in readers:
             selector.register(reader.socket, selectors.EVENT_READ, reader)
-            reader.send(ask)
+        crowd = threading.Thread(target=read_on)
         crowd.start()
+        stack.callback(crowd.join)
+        stack.callback(over.set)
         eventually(lambda: larder.stats()["workers"][0]["in_flight"] >= 128, what="all is in use")
         body = json.dumps({"value": "x" * 20000}).encode()
         assert larder.fastcgi("PUT", "/cache/b", body).status == 200
         assert larder.fastcgi("GET", "/cache/b").json()["value"] == "x" * 20000
-    finally:
+        assert crowd.is_alive(), "nobody reads any more"
         over.set()
         crowd.join()
-        for reader in readers:
-            reader.close()
-        relay.close()
+        larder.stop()
+        faults.stop()
 
 
 def is_taken(port: int) -> bool:
