@@ -41,7 +41,7 @@ if [ "${1:-}" = report ]; then
 fi
 
 build_beside coverage coverage --enable-coverage --enable-werror
-step "what the tests need" "$RUN/coverage-tests.log" make -j"$(nproc)" tests/unit/units tests/chaos/larder-verify
+step "what the tests need" "$RUN/coverage-tests.log" make -j"$(nproc)" test-programs
 [ -n "${KEEP:-}" ] || find . -name '*.gcda' -delete
 tests=0
 BUILDDIR=$dir SRCDIR=$dir/copy "$TOP/tests/run" "$@" || tests=1

@@ -12,5 +12,5 @@ source "$TOP/scripts/build.sh"
 have cmd:valgrind || die "not installed: valgrind. Install: apt-get install --no-install-recommends valgrind"
 trap on_interrupt INT TERM
 build_tree
-step "what the tests need" "$RUN/make-tests.log" make -j"$(nproc)" tests/unit/units tests/chaos/larder-verify
+step "what the tests need" "$RUN/make-tests.log" make -j"$(nproc)" test-programs
 LARDER_VALGRIND=1 exec "$TOP/tests/run" "$@"

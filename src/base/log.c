@@ -103,6 +103,13 @@ enum error log_open(const char *path, enum log_level level) {
     return OK;
 }
 
+void log_change(const char *path, enum log_level level) {
+    if (*path == '\0' && sink.path[0] == '\0')
+        sink.level = level;
+    else if (log_open(path, level) != OK)
+        log_error("cannot open log_file %s: %m; the old log stays", path);
+}
+
 void log_reopen(void) {
     struct place place;
     if (sink.path[0] == '\0')

@@ -25,6 +25,11 @@ extern const char *const log_level_words[];
  * any log_open: standard error, level info. */
 LARDER_MUST_CHECK enum error log_open(const char *path, enum log_level level);
 
+/* For a process that has a log already: keeps the old one if the new one can't be opened, and says
+ * so. Standard error stays as it is: who gave up root's rights can't get an end of the pipe of his
+ * own again. */
+void log_change(const char *path, enum log_level level);
+
 /* Opens the same path again (logrotate renamed it); keeps the old one if that fails. */
 void log_reopen(void);
 

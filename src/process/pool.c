@@ -105,6 +105,8 @@ _Noreturn static void run_worker(struct master *m, const struct config *config, 
     };
     (void)snprintf(role, sizeof(role), "worker %u", slot);
     log_set_role(role);
+    /* The master's own is still the old one while a reload is under way. */
+    log_change(config->log_file, (enum log_level)config->log_level);
     drop_masters_things(m);
     end_child(m, worker_run(&inherit));
 }

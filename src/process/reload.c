@@ -100,8 +100,7 @@ static void commit_reload(struct master *m, int64_t now) {
     m->reloading = false;
     stats_add(&master_row(m)->counter[STAT_reloads], 1);
     atomic_store_explicit(&m->segment->reload_refused, 0, memory_order_relaxed);
-    if (log_open(m->config.log_file, (enum log_level)m->config.log_level) != OK)
-        log_error("cannot open log_file %s: %m; the old log stays", m->config.log_file);
+    log_change(m->config.log_file, (enum log_level)m->config.log_level);
     dismiss_generation(m, false, WORKER_SIGNAL_RETIRE, now);
     log_info("reloaded: generation %u serves", m->generation);
     if (!nobody_waits(m))

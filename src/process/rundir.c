@@ -31,7 +31,10 @@ enum error rundir_make_for(const char *path, uid_t uid, gid_t gid) {
 
 static enum error lock_directory(struct rundir *r, const char *path) {
     if (mkdir(path, 0755) != 0 && errno != EEXIST) {
-        log_error("cannot make run_dir %s: %m", path);
+        log_error(
+            "cannot make run_dir %s: %m; make it for this user, or set run_dir, and listen, to "
+            "another place",
+            path);
         return E_SYSTEM;
     }
     r->lock = open(path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);

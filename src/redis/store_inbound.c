@@ -36,18 +36,23 @@ static void note_error_reply(struct store *s, const struct call *call, int64_t n
     }
 }
 
+/* All that `call` asked has been answered but for one reply. */
+static bool lacks_one(const struct call *call) {
+    return call->got + 1 == call->wanted;
+}
+
 /* Whose reply comes next: the first call's, if a command of it has left, and for its last reply all
  * of it (what is answered is freed, and must not be referenced by what is unsent). NULL: nothing
  * that was asked is unanswered, so whatever comes belongs to nobody, and least of all to who asks
- * next. */
+ * next. The handshake's first reply may come before anything was asked: a Redis that is full, or
+ * that lets in nobody from another machine, says so at once and closes. */
 static struct call *expecting(struct store *s) {
     if (s->state == HANDSHAKE)
-        return s->hello.unsent == 0 ? &s->greeting : NULL;
+        return lacks_one(&s->greeting) && s->hello.unsent > 0 ? NULL : &s->greeting;
     struct call *first = s->waiting.first;
     if (first == NULL || first->from >= s->sent)
         return NULL;
-    bool is_last = first->got + 1 == first->wanted;
-    return is_last && first->to > s->sent ? NULL : first;
+    return lacks_one(first) && first->to > s->sent ? NULL : first;
 }
 
 /* One more of the call's replies is whole. */

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 
@@ -79,11 +79,16 @@ class Outages:
         """The worst of those with this name."""
         return max(measure(row) for row in self.of(name))
 
-    def judge(self, longest_ms: dict[str, float]) -> Iterator[Finding]:
-        """For each kind: how long requests took at most, and how soon all was well."""
+    def judge(self, longest_ms: dict[str, float], mild: Sequence[str] = ()) -> Iterator[Finding]:
+        """For each kind: that requests failed of it, if it isn't among the mild ones, how long they
+        took at most, and how soon all was well."""
         report = self.load.result
         for name in self.names():
             failed = sum(row.failures(report) for row in self.of(name))
+            if name not in mild:
+                yield Finding(f"{name}: times that it was felt",
+                              sum(row.failures(report) > 0 for row in self.of(name)),
+                              figure=len(self.of(name)), limit=1, least=True)
             yield Finding(f"{name}: longest request", self.worst(name, lambda o: o.slowest(report)),
                           figure=longest_ms[name], unit="ms",
                           detail=f"{failed} failed in {len(self.of(name))} times")

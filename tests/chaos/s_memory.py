@@ -130,6 +130,8 @@ def malloc_fails(world: World, size: Size) -> Iterator[Finding]:
                       f"{tally.tried} tries, {tally.refused} refused, {tally.cut_off} cut off, "
                       f"{tally.deaths} workers ended")
         yield Finding(f"allocations tried of {ask.name}", tally.tried, figure=MOST - 1)
+        yield Finding(f"of them noticed by {ask.name}", tally.refused + tally.cut_off, figure=1,
+                      least=True)
     yield Finding.holds("the master lives", larder.running() and larder.pid == master)
 
 

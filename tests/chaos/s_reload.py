@@ -80,6 +80,9 @@ def reloads(world: World, size: Size) -> Iterator[Finding]:
         every_second(larder, size(full=60, short=3))
         eventually(lambda: settled(larder), 20, "one generation is left")
         load.wait_requests(CONNECTIONS)
+    # The storm's merge; those a second apart don't.
+    yield Finding("reloads", larder.stats()["counters"]["reloads"], least=True,
+                  figure=size(full=60, short=3) + 1, limit=size(full=30, short=2))
     yield from judge(larder, load.result, first)
 
 

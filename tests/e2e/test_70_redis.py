@@ -6,6 +6,7 @@ import re
 import signal
 import time
 from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 import pytest
@@ -193,7 +194,7 @@ def test_a_stopped_redis_hinders_nobody_else(own: Own, kind: str) -> None:
         print(f"{name}: median {taken[len(taken) // 2] * 1e3:.2f} ms, "
               f"slowest {taken[-1] * 1e3:.2f} ms")
     for taken in (during, later):
-        assert taken[len(taken) // 2] < 0.01 * SLOW and taken[-1] < 0.1 * SLOW
+        assert taken[len(taken) // 2] < 0.01 * SLOW and taken[-len(taken) // 20] < 0.1 * SLOW
     for answer in answers:
         assert answer.status == 503
         assert answer.slug in ("backend-timeout", "backend-unavailable"), answer
@@ -286,6 +287,7 @@ def test_restart_empties(new_redis: NewRedis, new_larder: NewLarder) -> None:
 def serves(larder: Larder) -> None:
     """It reaches Redis and stores."""
     larder.start(ready=True)
+    wait_connected(larder)
     check_envelope(larder.fastcgi("PUT", "/cache/a", BODY), "a", 1, 3600)
     larder.stop()
 
@@ -592,7 +594,8 @@ def test_spoiled_replies(relay: Relay, new_larder: NewLarder, name: str, method:
     """Whatever happens to a reply, nobody gets another key's value, and service goes on."""
     larder = new_larder(relay.path, workers=1).start()
     for i in range(8):
-        larder.fastcgi("PUT", f"/cache/k{i}", b'{"value":"value-%d"}' % i)
+        put = larder.fastcgi("PUT", f"/cache/k{i}", b'{"value":"value-%d"}' % i)
+        assert put.status == 200, put
     left = [1]
     commands = (b"GET", b"GETRANGE") if method == "GET" else (b"SET",)
 
@@ -648,13 +651,13 @@ def test_late_write_is_unknown(relay: Relay, new_larder: NewLarder) -> None:
 
     def hold(link: Link, args: list[bytes], reply: bytes) -> bool:
         if args[0] == b"SET":
-            time.sleep(0.8)
+            time.sleep(2)
         return link.send(reply)
 
     relay.rule = hold
     answer, seconds = timed(lambda: larder.fastcgi("PUT", "/cache/a", BODY))
     assert check_problem(answer, 503, "backend-timeout")["outcome"] == "unknown"
-    assert 0.4 < seconds < 0.8 * SLOW
+    assert 0.4 < seconds < 1.8, "it waited for the reply"
     relay.rule = None
     measure_recovery(larder)
     assert relay.commands.count(b"SET") == 2, "the PUT that timed out and the one that measures"
@@ -667,14 +670,14 @@ def test_a_write_that_never_left_was_not_applied(relay: Relay, new_larder: NewLa
 
     def hang(link: Link, args: list[bytes], reply: bytes) -> bool:
         if args[0] == b"INFO":
-            time.sleep(2)
+            time.sleep(4)
         return link.send(reply)
 
     relay.rule = hang
     relay.hang_up()
     answer, seconds = timed(lambda: larder.fastcgi("PUT", "/cache/a", BODY))
     assert check_problem(answer, 503, answer.slug)["outcome"] == "not-applied"
-    assert seconds < 0.9 * SLOW
+    assert seconds < 3.5, "it waited for Redis"
     relay.rule = None
     assert b"SET" not in relay.commands
     measure_recovery(larder)
@@ -700,7 +703,10 @@ def test_large_answers_have_time(relay: Relay, new_larder: NewLarder) -> None:
 
 
 def test_large_writes_share_the_connection(new_redis: NewRedis, new_larder: NewLarder) -> None:
-    """Megabyte PUTs and GETs from many connections at once are all whole."""
+    """Megabyte PUTs and GETs from many connections at once are all whole.
+
+    All are read at the same time: who doesn't read for a second is left.
+    """
     larder = new_larder(new_redis(), workers=1, redis_timeout=5000).start()
     texts = [b'"' + b"%d" % (i % 10) * 1_000_000 + b'"' for i in range(12)]
     connections = [larder.connect() for _ in texts]
@@ -708,9 +714,10 @@ def test_large_writes_share_the_connection(new_redis: NewRedis, new_larder: NewL
         for i, connection in enumerate(connections):
             body = b'{"value":' + texts[i] + b"}" if method == "PUT" else b""
             connection.send(fcgi.request_bytes(method, f"/cache/big{i}", body, keep=True))
-        for i, connection in enumerate(connections):
-            answer = connection.read_response()
-            assert answer.status == 200 and texts[i] in answer.body, answer.status
+        with ThreadPoolExecutor(len(connections)) as pool:
+            answers = list(pool.map(fcgi.Connection.read_response, connections))
+        for text, answer in zip(texts, answers):
+            assert answer.status == 200 and text in answer.body, answer.status
     for connection in connections:
         connection.close()
 

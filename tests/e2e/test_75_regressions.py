@@ -4,12 +4,18 @@ from __future__ import annotations
 
 import json
 import os
+import re
+import resource
 import selectors
 import signal
+import socket
+import subprocess
+import sys
 import threading
 import time
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
 
@@ -17,8 +23,13 @@ import pytest
 
 import fcgi
 from checks import check_envelope, check_json, check_problem, value_text
-from harness import SANITIZED, Larder, Redis, Stack, cpu_seconds, eventually, pause
+from harness import (SANITIZED, SRCDIR, Larder, Redis, Stack, Workspace, cpu_seconds, eventually,
+                     pause)
 from proxy import Link, Relay
+
+sys.path.insert(0, str(SRCDIR / "tests" / "chaos"))
+
+from faults import Faults
 
 NewRedis = Callable[..., Redis]
 NewLarder = Callable[..., Larder]
@@ -749,7 +760,8 @@ def test_a_scripts_error_to_another_command_is_no_internal_one(new_redis: NewRed
     """NOSCRIPT, where no script was called, was 500 "Not complete yet"."""
     redis = new_redis()
     relay = Relay(redis.directory, redis.socket)
-    larder = new_larder(relay.path, workers=1).start(ready=True)
+    # Ready again is it while it connects, too: what is asked then has a connection's time.
+    larder = new_larder(relay.path, workers=1, redis_connect_timeout=5000).start(ready=True)
     spoiled = {b"SCAN", b"UNLINK"}
 
     def rule(link: Link, command: list[bytes], reply: bytes) -> bool:
@@ -840,14 +852,16 @@ def test_a_write_in_the_queue_is_not_done_for_nobody(new_redis: NewRedis, new_la
     assert redis.ask("GET", "a") == b'"new"'
 
 
-def test_a_body_has_its_turn_among_many_reads(new_redis: NewRedis, new_larder: NewLarder) -> None:
+def test_a_body_has_its_turn_among_many_reads(space: Workspace, new_redis: NewRedis,
+                                              new_larder: NewLarder) -> None:
     """More readers than may be in flight, each of whom asks again at once: a body, of which only
     the beginning had been read, waited for as long as there were any."""
-    redis = new_redis()
-    relay = Relay(redis.directory, redis.socket)
-    larder = new_larder(relay.path, workers=1, redis_timeout=5000).start(ready=True)
+    faults = Faults(space, new_redis().socket).start()
+    larder = new_larder(faults.path, workers=1, redis_timeout=20000).start(ready=True)
+    # So slow that even this client keeps all in use.
+    faults.set("delay", 100)
     ask = fcgi.request_bytes("GET", "/cache/a", keep=True)
-    readers = [larder.connect() for _ in range(700)]
+    readers: list[fcgi.Connection] = []
     selector = selectors.DefaultSelector()
     over = threading.Event()
 
@@ -857,19 +871,82 @@ def test_a_body_has_its_turn_among_many_reads(new_redis: NewRedis, new_larder: N
                 key.data.read_response()
                 key.data.send(ask)
 
-    crowd = threading.Thread(target=read_on)
-    try:
+    with ExitStack() as stack:
+        stack.callback(faults.abandon)
+        for _ in range(700):
+            # At once: who connects and says nothing is left after a second.
+            readers.append(stack.enter_context(larder.connect()))
+            readers[-1].send(ask)
         for reader in readers:
             selector.register(reader.socket, selectors.EVENT_READ, reader)
-            reader.send(ask)
+        crowd = threading.Thread(target=read_on)
         crowd.start()
+        stack.callback(crowd.join)
+        stack.callback(over.set)
         eventually(lambda: larder.stats()["workers"][0]["in_flight"] >= 128, what="all is in use")
         body = json.dumps({"value": "x" * 20000}).encode()
         assert larder.fastcgi("PUT", "/cache/b", body).status == 200
         assert larder.fastcgi("GET", "/cache/b").json()["value"] == "x" * 20000
-    finally:
+        assert crowd.is_alive(), "nobody reads any more"
         over.set()
         crowd.join()
-        for reader in readers:
-            reader.close()
-        relay.close()
+        larder.stop()
+        faults.stop()
+
+
+def is_taken(port: int) -> bool:
+    """What ./quickstart thinks of a port before it starts anything."""
+    script = f'source "{SRCDIR}/scripts/lib.sh"; if port_taken {port}; then echo taken; fi'
+    done = subprocess.run(["bash", "-euc", script], capture_output=True, text=True, check=True)
+    assert not done.stderr, done.stderr
+    return done.stdout == "taken\n"
+
+
+def test_a_port_is_looked_up_at_once_beside_many_connections() -> None:
+    """./quickstart said nothing for a minute on a machine with some thousand connections: bash's read
+    has the kernel start its table over for each line."""
+    before, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (max(before, min(hard, 4096)), hard))
+    with ExitStack() as stack:
+        stack.callback(resource.setrlimit, resource.RLIMIT_NOFILE, (before, hard))
+        listener = stack.enter_context(socket.create_server(("127.0.0.1", 0), backlog=1500))
+        for _ in range(1500):
+            stack.enter_context(socket.create_connection(listener.getsockname()))
+        ours = os.times()
+        assert is_taken(listener.getsockname()[1])
+        with socket.socket() as idle:
+            idle.bind(("127.0.0.1", 0))
+            assert not is_taken(idle.getsockname()[1]), "nobody listens there"
+        used = os.times()
+    seconds = used.children_user + used.children_system - ours.children_user - ours.children_system
+    print(f"two ports were looked up in {seconds:.2f} s of processor time")
+    assert seconds < 1
+
+
+def test_a_reloads_workers_have_its_log(new_redis: NewRedis, new_larder: NewLarder,
+                                        tmp_path: Path) -> None:
+    """After a reload with another log_file or log_level the new workers went on with the old ones:
+    they were forked before the master changed its own."""
+    old, new, conf = tmp_path / "old.log", tmp_path / "new.log", tmp_path / "larder.conf"
+    redis = new_redis()
+    larder = new_larder(redis, config=conf)
+    conf.write_text(f"log_file = {old}\nlog_level = warning\n")
+    larder.start(ready=True)
+    assert " info: " not in old.read_text()
+    conf.write_text(f"log_file = {new}\nlog_level = info\n")
+    larder.signal(signal.SIGHUP)
+    eventually(lambda: new.exists() and "generation 2 serves" in new.read_text(), what="reloaded")
+    eventually(lambda: len(larder.workers()) == 2, what="the old workers have left")
+    before = old.read_text()
+    eventually(lambda: new.read_text().count("info: connected to Redis") == 2,
+               what=lambda: f"the workers' lines; there are: {new.read_text()}")
+    redis.ask("CLIENT", "KILL", "TYPE", "normal", "SKIPME", "yes")
+    eventually(lambda: len(re.findall(r"^\S+ worker .* connection was lost", new.read_text(),
+                                      re.M)) == 2, what="the new workers' warnings")
+    assert old.read_text() == before
+    # Rotated: nobody makes the old one anew.
+    old.unlink()
+    larder.signal(signal.SIGUSR1)
+    eventually(lambda: "the log was reopened" in new.read_text(), what="reopened")
+    larder.fastcgi("GET", "/cache/a")
+    assert not old.exists()

@@ -1711,6 +1711,41 @@ START_TEST(tcp_that_is_refused_opens_the_breaker) {
 }
 END_TEST
 
+/* As a Redis does that is full, or in protected mode: it has spoken and hung up before the
+ * handshake is sent. What it says is the reason, not that nobody asked. */
+START_TEST(tcp_refusal_that_is_said_unasked_is_understood) {
+    static const struct {
+        const char *words;
+        enum error reason;
+    } said[] = {
+        {"-DENIED Redis is running in protected mode\r\n", E_BACKEND_REFUSED},
+        {"-ERR max number of clients reached\r\n", E_BACKEND_UNAVAILABLE},
+        {"-LOADING Redis is loading the dataset in memory\r\n", E_BACKEND_LOADING},
+    };
+    use_tcp(fake_redis_listen_tcp(&redis));
+    segment_publish_address(segment, "redis.test", "127.0.0.1");
+    store_tick(store, now);
+    ck_assert(fake_redis_accept(&redis));
+    fake_redis_send(&redis, slice_of(said[_i].words));
+    ck_assert_int_eq(shutdown(redis.peer, SHUT_WR), 0);
+    require((wait_for_event() & EPOLLIN) != 0);
+    check_refused(said[_i].reason);
+}
+END_TEST
+
+/* But no reply of one that lets us in is believed before it was asked for. */
+START_TEST(tcp_welcome_that_is_said_unasked_is_not_believed) {
+    use_tcp(fake_redis_listen_tcp(&redis));
+    segment_publish_address(segment, "redis.test", "127.0.0.1");
+    store_tick(store, now);
+    ck_assert(fake_redis_accept(&redis));
+    fake_redis_send(&redis, SLICE(WELCOME));
+    require((wait_for_event() & EPOLLIN) != 0);
+    ck_assert(!store_get_status(store).ready);
+    check_refused(E_BACKEND_UNAVAILABLE);
+}
+END_TEST
+
 START_TEST(address_that_is_never_found_has_a_deadline) {
     use_tcp(6379);
     ask(0, "a");
@@ -1814,6 +1849,8 @@ Suite *suite_store(void) {
     t = add_case(s, "tcp");
     tcase_add_test(t, tcp_connects_when_the_address_is_known);
     tcase_add_test(t, tcp_that_is_refused_opens_the_breaker);
+    tcase_add_loop_test(t, tcp_refusal_that_is_said_unasked_is_understood, 0, 3);
+    tcase_add_test(t, tcp_welcome_that_is_said_unasked_is_not_believed);
     tcase_add_test(t, address_that_is_never_found_has_a_deadline);
     return s;
 }
