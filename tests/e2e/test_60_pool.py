@@ -123,6 +123,7 @@ def test_256_connections_through_nginx(own: Own) -> None:
     assert min(done) >= sum(done) // 4
 
 
+@pytest.mark.serial
 def test_kept_connections_pin_nobody(new_redis: NewRedis, new_larder: NewLarder) -> None:
     """With 200 idle kept connections on two workers a new connection is answered at once."""
     larder = new_larder(new_redis()).start()
@@ -203,6 +204,7 @@ def test_obituary(new_redis: NewRedis, new_larder: NewLarder, number: signal.Sig
     assert larder.stats()["counters"]["worker_deaths"] == 1
 
 
+@pytest.mark.serial
 def test_a_dead_worker_is_replaced_soon(new_redis: NewRedis, new_larder: NewLarder) -> None:
     """After a death the pool is whole again within a fraction of a second."""
     larder = new_larder(new_redis()).start()
