@@ -6,7 +6,7 @@
 local cjson = require "cjson.safe"
 local client = require "nginx.redis"
 
-local POOL = 256            -- kept connections to Redis, for each nginx process
+local POOL = 1024            -- kept connections to Redis, for each nginx process
 local IDLE_MS = 60000
 local TIMEOUT_MS = 1000
 local DEFAULT_TTL = 3600

@@ -13,7 +13,7 @@
 
 enum {
     WORKERS_MOST = 64,
-    BACKOFF_FIRST_MS = 25,
+    BACKOFF_FIRST_MS = 10,
     BACKOFF_LAST_MS = 5000,
     BACKOFF_SAID_MS = 1000,
     FORGIVE_MS = 5000, /* a pool that has been whole for so long starts with a clean slate */

@@ -7,7 +7,7 @@
 #include "base/log.h"
 #include "process/master_state.h"
 
-enum { WORKERS = 4, ROWS = SEGMENT_FIRST_WORKER_ROW + WORKERS, FIRST_MS = 25 };
+enum { WORKERS = 4, ROWS = SEGMENT_FIRST_WORKER_ROW + WORKERS, FIRST_MS = 10 };
 
 static const int64_t NOW = 1000 * NS_PER_S;
 static struct segment *segment;
