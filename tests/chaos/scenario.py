@@ -17,13 +17,14 @@ from dataclasses import dataclass, field
 from enum import Enum
 from typing import TYPE_CHECKING, TypeVar
 
-from harness import FRONTS, SLOW
+from harness import FRONTS, SANITIZED, SLOW
 from promises import PROMISES
 
 if TYPE_CHECKING:
     from world import World
 
 # Times depend on the machine, so a test fails at ten times the figure only. Counts don't.
+MEMORY = ("KiB", "MiB")
 TIMES = ("us", "ms", "s")
 HOLDS = "holds"  # the unit of what is so or isn't: 0 exceptions to it, or 1
 LENIENCY = 10
@@ -79,6 +80,9 @@ class Finding:
     @property
     def bound(self) -> float | None:
         """What a test fails on."""
+        # A sanitizer doesn't give back what is freed.
+        if self.unit in MEMORY and SANITIZED:
+            return None
         if self.figure is None and self.limit is None:
             return None
         if self.unit in TIMES:
