@@ -62,6 +62,11 @@ static void unlink_conn(struct round *r, struct conn *c) {
     r->connections--;
 }
 
+/* The clock that peers are held to. */
+static int64_t peers_now(const struct round *r) {
+    return r->service.now - r->stood_still;
+}
+
 static struct conn *conn_of_call(struct call *call) {
     char *request = (char *)call - offsetof(struct request, call);
     return (struct conn *)(void *)(request - offsetof(struct conn, request));
@@ -91,7 +96,7 @@ static struct conn *add_conn(struct round *r, int fd) {
 void round_add(struct round *r, int fd) {
     struct conn *c = add_conn(r, fd);
     if (c != NULL)
-        c->partial_since = r->service.now;
+        c->partial_since = peers_now(r);
 }
 
 void round_adopt(struct round *r, int fd) {
@@ -159,7 +164,7 @@ static void write_answer(struct round *r, struct conn *c) {
      */
     if (r->last_answers)
         (void)shutdown(c->fd, SHUT_RD);
-    enum error e = conn_write(c, r->service.now);
+    enum error e = conn_write(c, peers_now(r));
     if (e == OK) {
         answer_sent(r, c);
     } else if (e == E_AGAIN) {
@@ -172,7 +177,7 @@ static void write_answer(struct round *r, struct conn *c) {
 }
 
 static void answer(struct round *r, struct conn *c) {
-    c->unsent_since = r->service.now;
+    c->unsent_since = peers_now(r);
     /* Before it is counted: for want of memory it may become another answer. */
     enum error e = conn_encode(c);
     if (e != OK)
@@ -252,8 +257,8 @@ static void take(struct round *r, struct conn *c) {
 static void read_and_take(struct round *r, struct conn *c) {
     atomic_store_explicit(&r->service.row->phase, WORKER_READS, memory_order_relaxed);
     bool busy = r->service.busy;
-    enum error e = busy ? conn_peek(c, r->body_max, r->service.now)
-                        : conn_read(c, r->body_max, r->service.now);
+    enum error e =
+        busy ? conn_peek(c, r->body_max, peers_now(r)) : conn_read(c, r->body_max, peers_now(r));
     if (e == OK && c->hung_up) {
         /* See conn_start. */
         close_conn(r, c);
@@ -282,7 +287,7 @@ static bool go_on(struct round *r, struct conn *c) {
 static void resume(struct round *r, struct conn *c) {
     if (c->state == CONN_READING) {
         /* It has waited for us: its second begins anew. */
-        c->partial_since = r->service.now;
+        c->partial_since = peers_now(r);
         read_and_take(r, c);
         return;
     }
@@ -367,7 +372,7 @@ void round_tick(struct round *r) {
     r->service.turns.returned = UINT64_MAX;
     for (struct conn *c = r->conns; c != NULL; c = next) {
         next = c->next;
-        if (!is_overdue(c, r->service.now))
+        if (!is_overdue(c, peers_now(r)))
             continue;
         stats_add(&r->service.row->counter[STAT_connections_timed_out], 1);
         close_conn(r, c);

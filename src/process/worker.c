@@ -295,10 +295,17 @@ static void set_phase(const struct worker *w, enum worker_phase phase) {
     atomic_store_explicit(&w->row->phase, (uint32_t)phase, memory_order_relaxed);
 }
 
+static bool stood_still(struct worker *w, int64_t then, int64_t now) {
+    if (now - then < STANDSTILL_MS * NS_PER_MS)
+        return false;
+    w->round.stood_still += now - then;
+    return true;
+}
+
 /* Turns follow one another within a tick. If this one didn't, events may be older than they look:
  * the kernel stops a process when it has told of them already. */
 static void note_standstill(struct worker *w, int64_t now) {
-    if (now - w->round.service.now >= STANDSTILL_MS * NS_PER_MS)
+    if (stood_still(w, w->round.service.now, now))
         w->late_until = now + LATE_MS * NS_PER_MS;
     w->round.service.late = now < w->late_until;
 }
@@ -309,7 +316,7 @@ static void note_standstill(struct worker *w, int64_t now) {
 static int64_t look_again(struct worker *w, int64_t then) {
     int64_t now = clock_monotonic();
     w->round.writes = false;
-    if (now - then < STANDSTILL_MS * NS_PER_MS)
+    if (!stood_still(w, then, now))
         return then;
     w->round.service.now = now;
     return now;

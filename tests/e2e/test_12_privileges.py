@@ -220,6 +220,7 @@ def test_names_that_lead_nowhere(space: Workspace, options: dict[str, str], said
     assert not list(larder.run_dir.iterdir())
 
 
+@pytest.mark.plain
 def test_only_root_becomes_another(space: Workspace) -> None:
     """Who isn't root can't be told to become somebody else."""
     larder = Larder(space, workers=1, user="root")

@@ -651,13 +651,13 @@ def test_late_write_is_unknown(relay: Relay, new_larder: NewLarder) -> None:
 
     def hold(link: Link, args: list[bytes], reply: bytes) -> bool:
         if args[0] == b"SET":
-            time.sleep(2)
+            time.sleep(2 * SLOW)
         return link.send(reply)
 
     relay.rule = hold
     answer, seconds = timed(lambda: larder.fastcgi("PUT", "/cache/a", BODY))
     assert check_problem(answer, 503, "backend-timeout")["outcome"] == "unknown"
-    assert 0.4 < seconds < 1.8, "it waited for the reply"
+    assert 0.4 < seconds < 1.8 * SLOW, "it waited for the reply"
     relay.rule = None
     measure_recovery(larder)
     assert relay.commands.count(b"SET") == 2, "the PUT that timed out and the one that measures"

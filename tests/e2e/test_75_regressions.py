@@ -23,8 +23,8 @@ import pytest
 
 import fcgi
 from checks import check_envelope, check_json, check_problem, value_text
-from harness import (SANITIZED, SRCDIR, Larder, Redis, Stack, Workspace, cpu_seconds, eventually,
-                     pause)
+from harness import (SANITIZED, SRCDIR, VALGRIND, Larder, Redis, Stack, Workspace, cpu_seconds,
+                     eventually, pause)
 from proxy import Link, Relay
 
 sys.path.insert(0, str(SRCDIR / "tests" / "chaos"))
@@ -471,7 +471,7 @@ def test_tags_in_escapes_cost_no_memory(new_redis: NewRedis, new_larder: NewLard
     for _ in range(3):
         answer = larder.fastcgi("PUT", "/cache/a", body)
         assert check_json(answer)["tags"] == ["a", "b"]
-        assert rss_bytes(worker) - before < (64 if SANITIZED else 8) * MIB
+        assert rss_bytes(worker) - before < (64 if SANITIZED or VALGRIND else 8) * MIB
 
 
 def test_words_in_escapes_are_the_same_words(stack: Stack, key: str) -> None:
@@ -580,7 +580,7 @@ def test_a_batch_that_starts_over_holds_no_more_and_more(new_redis: NewRedis,
         types = {result["type"] for result in check_json(answer)["results"]}
         assert types == {"/errors/contention"}
         assert relay.commands.count(b"GETRANGE") < 60 * 100, "it stopped short of all the tries"
-        assert SANITIZED or rss_bytes(larder.workers()[0]) < 160 * MIB
+        assert SANITIZED or VALGRIND or rss_bytes(larder.workers()[0]) < 160 * MIB
     finally:
         relay.rule = None
         larder.stop()
@@ -638,7 +638,7 @@ def check_peak(larder: Larder) -> None:
     status = Path(f"/proc/{larder.workers()[0]}/status").read_text()
     peak = int(status.split("VmHWM:")[1].split()[0])
     print(f"a worker had {peak >> 10} MiB at most")
-    assert peak < (250 << 10 if not SANITIZED else 4 << 20)
+    assert peak < (4 << 20 if SANITIZED or VALGRIND else 250 << 10)
 
 
 def send_all(larder: Larder, requests: list[bytes]) -> list[fcgi.Response]:
@@ -830,6 +830,28 @@ def test_an_abandoned_write_is_not_done_later(new_redis: NewRedis, new_larder: N
     eventually(lambda: all(row["requests"] for row in larder.stats()["workers"]), what="both serve")
     eventually(lambda: larder.stats()["requests"]["total"] > before + 20, what="some turns of both")
     assert larder.fastcgi("GET", "/cache/a").json()["value"] == "new"
+
+
+def test_who_stood_still_with_a_worker_is_not_silent(new_redis: NewRedis,
+                                                     new_larder: NewLarder) -> None:
+    """After a pause of the machine, or a turn that took a second, a worker closed the connections
+    on which nothing had moved meanwhile: whole answers were cut, and bodies never read."""
+    larder = new_larder(new_redis(), workers=1).start(ready=True)
+    body = json.dumps({"value": "x" * 1_000_000}).encode()
+    assert larder.fastcgi("PUT", "/cache/large", body).status == 200
+    put = fcgi.request_bytes("PUT", "/cache/half", b'{"value":1}')
+    worker = larder.workers()[0]
+    with larder.connect() as reader, larder.connect() as writer:
+        reader.send(fcgi.request_bytes("GET", "/cache/large"))
+        writer.send(put[:-30])
+        assert larder.fastcgi("GET", "/cache/none").status == 404  # it has read both of them
+        pause(worker)
+        time.sleep(1.5)
+        os.kill(worker, signal.SIGCONT)
+        time.sleep(0.3)
+        writer.send(put[-30:])
+        assert writer.read_response().status == 200
+        assert len(value_text(reader.read_response().body)) == 1_000_002
 
 
 @pytest.mark.parametrize("keep", [False, True])

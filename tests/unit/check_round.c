@@ -673,6 +673,19 @@ START_TEST(peer_that_connects_and_says_nothing_is_hung_up_on) {
 }
 END_TEST
 
+/* Not what the worker slept through: its peers may have stood still with it. */
+START_TEST(peer_has_its_time_after_a_standstill) {
+    add(0);
+    tick(0);
+    tick(ROUND_PARTIAL_MS - 1);
+    r.stood_still += 10 * NS_PER_S;
+    tick(10 * 1000);
+    ck_assert_uint_eq(r.connections, 1);
+    tick(1);
+    check_left(0);
+}
+END_TEST
+
 START_TEST(kept_connection_may_be_silent_between_requests) {
     add(0);
     request(0, "GET", "/echo");
@@ -1249,6 +1262,7 @@ Suite *suite_round(void) {
     tcase_add_test(t, nonsense_is_hung_up_on_and_counted);
     t = add_case(s, "stopping");
     tcase_add_test(t, peer_that_connects_and_says_nothing_is_hung_up_on);
+    tcase_add_test(t, peer_has_its_time_after_a_standstill);
     tcase_add_test(t, kept_connection_may_be_silent_between_requests);
     tcase_add_test(t, request_that_does_not_become_whole_is_hung_up_on);
     tcase_add_test(t, early_bytes_that_stop_are_hung_up_on_after_the_answer);
