@@ -679,7 +679,7 @@ START_TEST(peer_has_its_time_after_a_standstill) {
     tick(0);
     tick(ROUND_PARTIAL_MS - 1);
     r.stood_still += 10 * NS_PER_S;
-    tick(10 * 1000);
+    tick(10000);
     ck_assert_uint_eq(r.connections, 1);
     tick(1);
     check_left(0);
