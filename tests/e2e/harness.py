@@ -41,6 +41,10 @@ PATH = os.environ.get("PATH", "") + ":/usr/local/sbin:/usr/sbin:/sbin:/usr/bin:/
 EXACT_MALLOC = {"MALLOC_TOP_PAD_": "0", "MALLOC_TRIM_THRESHOLD_": "4096"}
 
 
+# What a process says that was killed, or traced, while LeakSanitizer looked.
+FOUND_NOTHING = "LeakSanitizer has encountered a fatal error"
+
+
 def built_with_sanitizer() -> bool:
     """Whether larderd carries ASan or UBSan, which make it several times slower."""
     data = LARDERD.read_bytes()
@@ -168,8 +172,9 @@ class Workspace:
     def findings(self, below: Path | None = None) -> list[str]:
         """What sanitizers and valgrind have written, of one process or of all."""
         root = below or self.root
-        found = [f"{p.name}: {p.read_text(errors='replace')[:4000]}"
-                 for p in sorted(root.glob("**/sanitizer.*"))]
+        texts = [(p.name, p.read_text(errors="replace")) for p in sorted(root.glob("**/sanitizer.*"))]
+        found = [f"{name}: {text[:4000]}" for name, text in texts
+                 if FOUND_NOTHING not in text or re.search("ERROR: |runtime error: ", text)]
         return [*found, *valgrind.findings(root)]
 
     def orphans(self) -> list[str]:

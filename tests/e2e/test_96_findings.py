@@ -56,6 +56,16 @@ def test_verdict(finding: Finding, verdict: Verdict) -> None:
                               else "")
 
 
+def test_what_sanitizers_say_is_found(tmp_path: Path, space: Workspace) -> None:
+    """All of it, but for a leak checker that was killed while it looked."""
+    (tmp_path / "sanitizer.1").write_text("==1==LeakSanitizer has encountered a fatal error.\n")
+    assert not space.findings(tmp_path)
+    (tmp_path / "sanitizer.2").write_text("==2==ERROR: LeakSanitizer: detected memory leaks\n")
+    (tmp_path / "sanitizer.3").write_text("==3==LeakSanitizer has encountered a fatal error.\n"
+                                          "a.c:1:2: runtime error: index 5 out of bounds\n")
+    assert [text[:11] for text in space.findings(tmp_path)] == ["sanitizer.2", "sanitizer.3"]
+
+
 def nothing(world: World, size: Size) -> Iterator[Finding]:
     """A scenario that does nothing."""
     yield Finding("half of it", 1, figure=2)
