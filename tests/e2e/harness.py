@@ -172,7 +172,8 @@ class Workspace:
     def findings(self, below: Path | None = None) -> list[str]:
         """What sanitizers and valgrind have written, of one process or of all."""
         root = below or self.root
-        texts = [(p.name, p.read_text(errors="replace")) for p in sorted(root.glob("**/sanitizer.*"))]
+        texts = [(p.name, p.read_text(errors="replace"))
+                 for p in sorted(root.glob("**/sanitizer.*"))]
         found = [f"{name}: {text[:4000]}" for name, text in texts
                  if FOUND_NOTHING not in text or re.search("ERROR: |runtime error: ", text)]
         return [*found, *valgrind.findings(root)]
