@@ -257,8 +257,8 @@ static void take(struct round *r, struct conn *c) {
 static void read_and_take(struct round *r, struct conn *c) {
     atomic_store_explicit(&r->service.row->phase, WORKER_READS, memory_order_relaxed);
     bool busy = r->service.busy;
-    enum error e =
-        busy ? conn_peek(c, r->body_max, peers_now(r)) : conn_read(c, r->body_max, peers_now(r));
+    int64_t now = peers_now(r);
+    enum error e = busy ? conn_peek(c, r->body_max, now) : conn_read(c, r->body_max, now);
     if (e == OK && c->hung_up) {
         /* See conn_start. */
         close_conn(r, c);

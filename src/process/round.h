@@ -45,9 +45,8 @@ struct round {
     uint32_t connections;
     uint32_t in_flight;
     uint64_t answered;
-    int64_t
-        stood_still; /* nanoseconds in which this process did nothing: no peer answers for them */
-    size_t unsent;   /* bytes of answers that wait for their web servers */
+    int64_t stood_still; /* nanoseconds: peers don't answer for what this process slept through */
+    size_t unsent;       /* bytes of answers that wait for their web servers */
     size_t body_max;
     int64_t
         one_shot_at;   /* a request came on a connection that ends with it; 0: the last was kept */

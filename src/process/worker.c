@@ -295,6 +295,7 @@ static void set_phase(const struct worker *w, enum worker_phase phase) {
     atomic_store_explicit(&w->row->phase, (uint32_t)phase, memory_order_relaxed);
 }
 
+/* Whether nothing, or one thing only, was done from then to now. If so its peers' clock stops. */
 static bool stood_still(struct worker *w, int64_t then, int64_t now) {
     if (now - then < STANDSTILL_MS * NS_PER_MS)
         return false;
